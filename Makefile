@@ -1,0 +1,104 @@
+# reachd: build, test, demo. `make help` lists the targets.
+#
+#   CC=clang            another compiler            B=DIR          build somewhere else (default build/)
+#   SAN=address,undefined  sanitizers               WERROR=1       warnings are errors (CI)
+#   DEPS=skip           do not look for packages
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+
+CC ?= gcc
+B ?= build$(if $(filter-out cc gcc,$(notdir $(CC))),-$(notdir $(CC)))$(if $(SAN),-san)
+PREFIX ?= /usr/local
+DESTDIR ?=
+DEPS ?= auto
+
+PKGS := libcurl libesmtp-1.0 hiredis jansson libevent libevent_openssl libcmark-gfm yaml-0.1 icu-uc icu-i18n libpsl libcrypto libssl \
+        libjwt smartcols libsystemd
+TEST_PKGS := cmocka
+
+# Packages are looked up once, when something is built.
+ifneq ($(filter-out help clean format deps,$(or $(MAKECMDGOALS),all)),)
+ifeq ($(DEPS),auto)
+ifneq ($(shell deploy/bootstrap.sh --check >/dev/null 2>&1 && echo ok),ok)
+DEPS_DONE := $(shell deploy/bootstrap.sh >&2 && echo ok)
+ifneq ($(DEPS_DONE),ok)
+$(error packages are missing; see the lines above)
+endif
+endif
+endif
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(TEST_PKGS))
+endif
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings \
+        -Wformat=2 -Wundef -Wvla -Wconversion -Wno-sign-conversion $(if $(WERROR),-Werror)
+OPT := $(if $(SAN),-O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O2 -g -D_FORTIFY_SOURCE=2)
+CFLAGS ?= $(OPT)
+ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -I. -I$(B)/gen $(WARN) -fstack-protector-strong -fPIE $(CFLAGS) $(EXTRA_CFLAGS) $(PKG_CFLAGS) -MMD -MP
+ALL_LDFLAGS := -pie $(if $(SAN),-fsanitize=$(SAN)) -Wl,-z,relro,-z,now $(LDFLAGS)
+
+LIBS_CORE := -ljansson -lyaml -licuuc -licui18n -licudata -lpsl -lcrypto
+LIBS_DAEMON := -lhiredis -levent -levent_openssl -lcurl -lssl -ljwt -lcmark-gfm -lcmark-gfm-extensions -lsystemd -lm $(LIBS_CORE)
+LIBS_CLI := $(LIBS_DAEMON) -lsmartcols -lgmime-3.0 -lgobject-2.0 -lglib-2.0
+LIBS_MAILER := -lesmtp -lssl $(LIBS_CORE)
+
+# ---- what is built from what -------------------------------------------------------------------------------------------
+LIB_SRC := $(wildcard base/*.c dispatcher/core/*.c templates/*.c queue/*.c) \
+           $(filter-out dispatcher/main.c,$(wildcard dispatcher/*.c)) $(wildcard channels/*.c)
+REACHD_SRC := dispatcher/main.c
+CTL_SRC := $(wildcard cli/*.c)
+MAILER_SRC := $(wildcard channels/mailer/*.c)
+PEER_SRC := $(wildcard tests/support/peer/*.c)
+SUPPORT_SRC := $(wildcard tests/support/*.c)
+TEST_SRC := $(wildcard tests/*/test_*.c)
+BENCH_SRC := $(wildcard tests/bench/bench_*.c)
+LUA := $(wildcard queue/lua/*.lua)
+
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+LIB := $(B)/libreach.a
+PROGRAMS := $(B)/reachd $(B)/reachctl $(B)/reachd-mailer $(B)/sandbox-peer
+TESTS := $(patsubst tests/%.c,$(B)/tests/%,$(TEST_SRC))
+BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(BENCH_SRC))
+
+.PHONY: all help clean deps
+all: $(PROGRAMS) ## build reachd, reachctl, reachd-mailer and the sandbox peer
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-zA-Z_-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## install the Debian packages that building and testing need
+	deploy/bootstrap.sh
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+# The Lua scripts become C strings, so that a program carries the scripts that fit it.
+$(B)/gen/queue_scripts.h: $(LUA) Makefile
+	@mkdir -p $(@D)
+	@{ for f in $(LUA); do n=$$(basename $$f .lua); printf 'static const char script_%s[] =\n' "$$n"; \
+	   sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$/\\n"/' $$f; echo '    ;'; done; } > $@.tmp && mv $@.tmp $@
+$(call obj,$(wildcard queue/*.c)): $(B)/gen/queue_scripts.h
+
+$(LIB): $(call obj,$(LIB_SRC))
+	@rm -f $@
+	ar rcs $@ $^
+
+$(B)/reachd: $(call obj,$(REACHD_SRC)) $(LIB)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS_DAEMON)
+$(B)/reachctl: $(call obj,$(CTL_SRC)) $(LIB)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS_CLI)
+$(B)/reachd-mailer: $(call obj,$(MAILER_SRC)) $(LIB)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS_MAILER)
+$(B)/sandbox-peer: $(call obj,$(PEER_SRC)) $(LIB)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ -levent -levent_openssl -lssl $(LIBS_CORE)
+
+$(TESTS) $(BENCHES): $(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(SUPPORT_SRC)) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ -o $@ -lcmocka $(LIBS_CLI) -ldl
+
+clean: ## remove what was built
+	rm -rf build build-*
+
+include $(wildcard deploy/*.mk tests/*.mk)
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

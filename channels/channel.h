@@ -1,0 +1,72 @@
+/* channel: the contract between the dispatcher and everything that can carry a message.
+ *
+ * A driver is a const struct of functions. Adding a channel is one .c with a driver, one line in registry.c, one test. The
+ * dispatcher sees only this header; it never asks what kind of driver it talks to. */
+#ifndef REACH_CHANNELS_CHANNEL_H
+#define REACH_CHANNELS_CHANNEL_H
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/err.h"
+#include "base/message.h"
+#include "base/notice.h"
+#include "base/outcome.h"
+
+struct event_base;
+
+/* One configured provider (section `gateways`). */
+struct gateway_settings {
+    struct conf_where where;
+    const char *name;         /* text_is_id() */
+    const char *channel;      /* a channel's name */
+    const char *driver;       /* a driver's name */
+    int64_t in_flight_max;    /* attempts at once */
+    int64_t weight;           /* share of the load among the gateways of a channel; 0: only when the others cannot */
+    const char *on_unknown;   /* "resend", "wait", "next": what to do with an unknown outcome */
+    void *driver_settings;    /* what the driver's own table describes */
+};
+
+extern const struct conf_table gateway_table;
+
+/* Called exactly once per accepted send, from the loop, never from inside send() or flush(). `outcome` is borrowed. */
+typedef void channel_done_fn(void *ctx, const struct outcome *outcome);
+
+/* What a driver may use of its surroundings. Everything is borrowed and outlives every gateway. */
+struct channel_env {
+    struct event_base *base;
+    const struct clock *clock;
+    const char *libexec_dir; /* where helper executables (reachd-mailer) are */
+    const char *state_dir;   /* private directory for sockets and the like, or NULL */
+    /* Stores a website record (banner) until expires_at_ms under the customer's id; done() as for send. Given by the dispatcher, since channels
+     * know nothing of Redis. 0, or -1 with *err. */
+    int (*put_banner)(void *ctx, const struct message *message, channel_done_fn *done, void *done_ctx, struct err *err);
+    void *ctx;
+};
+
+struct gateway; /* an open gateway; each driver's struct begins with struct gateway_head */
+
+struct channel_driver {
+    const char *name;
+    /* The keys this driver adds to a gateway's mapping; NULL: none. */
+    const struct conf_table *settings;
+    /* Opens a gateway: resolves settings, reads secrets, starts helpers. Sends nothing. NULL with *err; the caller adds the
+     * gateway's name. `env` and `settings` are borrowed for the gateway's life. */
+    struct gateway *(*open)(const struct channel_env *env, const struct gateway_settings *settings, struct err *err);
+    /* Takes one message: 0 = `done` will be called exactly once; -1 with *err = not taken and nothing was sent (the caller treats it as
+     * retry). `message` is borrowed until then. Must not block. May hold it back until flush(). `not_after_mono_ms` is the lease: an attempt
+     * that has not begun on the wire by then must not begin (outcome retry). */
+    int (*send)(struct gateway *gateway, const struct message *message, int64_t not_after_mono_ms, channel_done_fn *done, void *ctx,
+                struct err *err);
+    /* Ends a batch: everything held back starts now. */
+    void (*flush)(struct gateway *gateway);
+    /* Closes: what is still in flight is reported (unknown where it may have gone out, retry where not) before it returns. */
+    void (*close)(struct gateway *gateway);
+};
+
+/* The driver of that name, or NULL. */
+const struct channel_driver *channel_driver_find(const char *name);
+
+/* "smtp, http, banner, null, fake": for error texts. */
+const char *channel_driver_names(void);
+
+#endif

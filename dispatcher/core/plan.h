@@ -1,0 +1,85 @@
+/* plan: what to do next for one notice. Pure: route, verdict, history and the time in; one action and its reason out.
+ *
+ * The route's steps are followed in order. Within a step the surviving contact points of its channel are tried in the order
+ * given. A rejected or exhausted contact point moves on; when no step is left the desk takes over. */
+#ifndef REACH_CORE_PLAN_H
+#define REACH_CORE_PLAN_H
+
+#include "base/outcome.h"
+#include "dispatcher/core/reach.h"
+
+enum evidence { EVIDENCE_NONE, EVIDENCE_SENT, EVIDENCE_DELIVERED, EVIDENCE_SEEN, EVIDENCE_ACKNOWLEDGED };
+
+const char *evidence_name(enum evidence evidence);
+int evidence_find(const char *name, enum evidence *evidence_r); /* 1 found, 0 not */
+
+struct route_step {
+    enum channel_id channel;
+    enum evidence success;  /* what counts as reached */
+    int64_t wait_ms;        /* success `sent`: how long without a bounce; otherwise: how long to wait for it before moving on */
+    int64_t attempts_max;   /* per contact point */
+    int64_t retry_for_ms;   /* per contact point, from its first attempt; then it is exhausted */
+};
+
+struct route {
+    const char *name;
+    const struct route_step *steps;
+    size_t n_steps;
+};
+
+/* What has happened on one contact point in one step; kept in the notice's record. */
+struct plan_try {
+    uint32_t step;
+    char contact_key[17];     /* plan_contact_key() */
+    uint32_t attempts;
+    enum outcome_kind last;   /* outcome of the last attempt; OUTCOME_UNKNOWN also while it is in flight */
+    bool early_warning;       /* never counts as evidence */
+    bool failed_later;        /* a bounce or a failed delivery came after `sent` */
+    enum evidence best;       /* best evidence so far (EVIDENCE_SENT once sent) */
+    int64_t first_at_ms;
+    int64_t last_at_ms;       /* of the last attempt or its outcome */
+    int64_t retry_at_ms;      /* after OUTCOME_RETRY or OUTCOME_UNKNOWN: not before this */
+};
+
+/* 16 hex digits that name a contact point within a notice, the same after a restart and in every process:
+ * SipHash-like keyed by nothing secret, over channel name and canonical address. */
+void plan_contact_key(enum channel_id channel, const char *canonical, char out[17]);
+
+enum plan_kind {
+    PLAN_SEND,      /* send to contacts[contact] by `step` now */
+    PLAN_WAIT,      /* nothing to do before at_ms */
+    PLAN_REACHED,   /* the route's evidence is there (`contact`, `step` say where) */
+    PLAN_STRANDED,  /* no surviving contact point at all, or the route is exhausted: hold, banner, desk */
+    PLAN_EXPIRED    /* expires_at has passed */
+};
+
+struct plan_question {
+    const struct route *route;
+    const struct customer *customer;
+    const struct reach_answer *reach;
+    const struct plan_try *tries;
+    size_t n_tries;
+    int64_t effective_at_ms;
+    int64_t expires_at_ms;
+    int64_t now_ms;
+};
+
+struct plan_action {
+    enum plan_kind kind;
+    size_t step;        /* PLAN_SEND, PLAN_REACHED, PLAN_WAIT for evidence */
+    size_t contact;
+    bool early_warning; /* PLAN_SEND to a doomed contact point before effective_at */
+    bool exhausted;     /* PLAN_STRANDED: contact points survive but all have been tried in vain */
+    bool desk_too;      /* passive: only a banner survives; send it, and open a desk case at once */
+    int64_t at_ms;      /* PLAN_WAIT */
+    char reason[160];   /* one line, no address; never empty */
+};
+
+/* Decides. Cannot fail. */
+void plan_next(const struct plan_question *question, struct plan_action *action);
+
+/* When to try again after `attempts` attempts: exponential backoff from base_ms, capped, with full jitter by
+ * `random` in [0, 2^32); a gateway's own retry_after_ms (-1: none) is honoured, clamped to [0, 24 h]. Milliseconds from now. */
+int64_t plan_backoff_ms(uint32_t attempts, int64_t base_ms, int64_t cap_ms, int64_t retry_after_ms, uint32_t random);
+
+#endif

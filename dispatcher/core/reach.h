@@ -1,0 +1,54 @@
+/* reach: who can still be reached once the change is in force. Pure: inputs in, a verdict and its reasons out.
+ *
+ * A contact point survives only if it is not doomed, its status allows it, all of its `depends_on` survive and, where
+ * `forwards_to` is given, at least one target survives (least fixed point: a loop without a real mailbox does not). */
+#ifndef REACH_CORE_REACH_H
+#define REACH_CORE_REACH_H
+
+#include "base/notice.h"
+#include "dispatcher/core/mailbox.h"
+
+/* What dies with the change, in canonical form. Built once per job or campaign; immutable while it is asked. */
+struct doomed_set;
+
+/* The set of `disables` (its accounts and domains; with audience_accounts also every account in `audience`, which may
+ * be NULL). NULL with *err naming the member ("disables.accounts[3]"). Lives in the arena. */
+const struct doomed_set *doomed_set_new(const struct mailbox_rules *rules, const struct disables *disables,
+                                        const struct address_list *audience, struct arena *arena, struct err *err);
+
+enum verdict { VERDICT_REACHABLE, VERDICT_WEAK, VERDICT_PASSIVE, VERDICT_STRANDED };
+
+const char *verdict_name(enum verdict verdict);
+
+struct reach_contact {
+    bool survives;
+    bool weak;             /* survives, but is unverified (or changed after suspect_since): alone no evidence */
+    bool doomed;           /* dies with the change itself (may carry an early warning before effective_at) */
+    const char *canonical; /* how this contact point is compared: canonical mailbox, number, token, login */
+    const char *reason;    /* in words for a service desk; never NULL */
+};
+
+struct reach_answer {
+    enum verdict verdict;
+    bool single_route;               /* all surviving routes share one mail domain or one gateway */
+    struct reach_contact *contacts;  /* one per contact point of the customer, in their order */
+    size_t n_contacts;
+};
+
+struct reach_question {
+    const struct mailbox_rules *rules;
+    const struct doomed_set *doomed;
+    const struct customer *customer;
+    int64_t suspect_since_ms; /* 0: not given */
+};
+
+/* Answers for the time from effective_at on. Everything in *answer lives in `arena`. 0; -1 with *err where an address
+ * cannot be a valid one ("customer.contacts[2].address") or memory is short. Time and memory are linear in the size of the customer. */
+int reach_decide(const struct reach_question *question, struct arena *arena, struct reach_answer *answer, struct err *err);
+
+/* May this contact point carry this message now? The check that is made again at every attempt (P2): a surviving one always, a
+ * doomed one (status permitting) only strictly before `effective_at_ms` and only as an early warning. */
+enum reach_use { REACH_NEVER, REACH_EARLY_WARNING, REACH_EVIDENCE };
+enum reach_use reach_use_at(const struct reach_contact *contact, const struct contact *point, int64_t effective_at_ms, int64_t now_ms);
+
+#endif

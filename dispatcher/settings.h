@@ -1,0 +1,76 @@
+/* settings: the whole configuration, put together from the rooms' tables. Used by reachd and reachctl alike. */
+#ifndef REACH_DISPATCHER_SETTINGS_H
+#define REACH_DISPATCHER_SETTINGS_H
+
+#include "base/arena.h"
+#include "base/conf.h"
+#include "channels/channel.h"
+#include "dispatcher/core/mailbox.h"
+#include "dispatcher/core/plan.h"
+#include "queue/queue.h"
+
+struct worker_settings {
+    int64_t in_flight_max;  /* notices at once */
+    int64_t retry_base_ms;  /* first backoff */
+    int64_t retry_cap_ms;   /* longest backoff */
+    int64_t drain_ms;       /* how long SIGTERM waits for what is in flight */
+    int64_t redis_wait_ms;  /* --standalone: how long to wait for its own redis-server */
+};
+
+struct words_settings {
+    const char *directory;
+    const char *default_locale;
+};
+
+struct clearance_settings {
+    int64_t valid_ms; /* how long a clearance lasts */
+};
+
+struct desk_settings {
+    const char *owner;  /* who owns a new desk case */
+    int64_t banner_ms;  /* how long a stranded customer's banner stays where the job has no expires_at */
+};
+
+struct settings {
+    struct conf_where where;
+    const char *log_level;      /* error, warning, notice, info, debug */
+    const char *libexec;        /* directory of reachd-mailer; NULL: beside reachd */
+    const char *login_hash_key_file; /* key of the login banner's hash; NULL: no login banners */
+    const char *default_route;
+    struct queue_settings redis;
+    struct worker_settings worker;
+    struct words_settings templates;
+    struct clearance_settings clearance;
+    struct desk_settings desk;
+    struct conf_list own_domains; /* struct own_domain */
+    struct conf_list gateways;    /* struct gateway_settings */
+    struct conf_list routes;      /* struct route_settings */
+};
+
+struct route_settings {
+    struct conf_where where;
+    const char *name;
+    struct conf_list steps; /* struct step_settings */
+};
+
+struct step_settings {
+    const char *channel;
+    const char *success; /* sent, delivered, seen, acknowledged */
+    int64_t wait_ms;
+    int64_t attempts_max;
+    int64_t retry_for_ms;
+};
+
+extern const struct conf_table settings_table;
+
+/* Reads and checks everything that can be checked without a network: keys, ranges, channel, driver and route names, doubled
+ * names. Everything lives in `arena`. `path` NULL: the defaults. 0, or -1 with *err holding file, line, key and remedy. */
+int settings_read(const char *path, struct arena *arena, struct settings *settings, struct err *err);
+
+/* Compiles the own domains. NULL with *err. */
+const struct mailbox_rules *settings_rules(const struct settings *settings, struct arena *arena, struct err *err);
+
+/* The routes as the core wants them; n_r of them. NULL with *err. routes[0] is the default route. */
+const struct route *settings_routes(const struct settings *settings, struct arena *arena, size_t *n_r, struct err *err);
+
+#endif

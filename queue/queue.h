@@ -1,0 +1,184 @@
+/* queue: reachd's side of Redis: reads jobs, due work and receipts, and changes the state of notices, in batches, without
+ * ever blocking. The CLI's blocking side is store.h. Keys and scripts: queue/PROTOCOL.md.
+ *
+ * A batch, not a notice, is the unit of a round trip. A change is applied atomically by one script with the records, the
+ * counters, the acknowledgement and the events it implies; it is fenced (a record whose token is not the one the
+ * worker saw is left alone) and idempotent (applied twice it answers APPLIED twice and counts once). After a lost
+ * connection the queue reconnects by itself with backoff and applies again what had no answer. */
+#ifndef REACH_QUEUE_QUEUE_H
+#define REACH_QUEUE_QUEUE_H
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/err.h"
+#include "base/notice.h"
+
+struct event_base;
+struct queue;
+
+/* Section `redis` of the configuration. */
+struct queue_settings {
+    struct conf_where where;
+    const char *address;       /* "unix:/path" or "host:port" */
+    const char *username;      /* or NULL */
+    const char *password_file; /* or NULL */
+    const char *prefix;        /* "reach:" */
+    const char *group;         /* consumer group, "reachd" */
+    const char *consumer;      /* this worker's stable name; NULL: host name */
+    bool allow_unsafe;         /* start although Redis may lose data */
+    int64_t batch;             /* entries per read, default 512 */
+    int64_t lease_ms;          /* how long a worker owns what it took */
+    int64_t connect_timeout_ms;
+    int64_t events_max;        /* approximate length of reach:events */
+};
+
+extern const struct conf_table queue_table;
+
+enum lane { LANE_URGENT, LANE_BULK, LANE_COUNT };
+
+struct queue_entry {
+    enum lane lane;
+    const char *stream_id;
+    const char *body;     /* field `job`, or NULL where the entry has none */
+    size_t body_len;
+    unsigned deliveries;  /* how often it was handed out, 1 the first time */
+};
+
+/* A notice as Redis holds it. */
+struct queue_record {
+    bool found;
+    enum notice_state state;
+    uint64_t fence;
+    const char *record; /* the worker's own text (JSON) */
+    const char *job;    /* the job as it came, where it is kept; else NULL */
+};
+
+struct queue_due { const char *id; struct queue_record held; };
+
+struct queue_receipt { const char *stream_id; const char *body; size_t body_len; };
+
+struct queue_handlers {
+    /* Connected, settings checked, group there, own pending entries about to be read again. */
+    void (*ready)(void *ctx);
+    /* The connection is gone; the queue is trying again. For the log; nothing to do. */
+    void (*lost)(void *ctx, const struct err *err);
+    /* Cannot go on (unsafe Redis, wrong password, no permission): the daemon should stop with this error. */
+    void (*fatal)(void *ctx, const struct err *err);
+    /* New work. The arena holds everything in `entries` and is handed over: the handler finishes it when the batch is done. */
+    void (*entries)(void *ctx, const struct queue_entry *entries, size_t n, struct arena *arena_take);
+    void (*due)(void *ctx, const struct queue_due *due, size_t n, struct arena *arena_take);
+    void (*receipts)(void *ctx, const struct queue_receipt *receipts, size_t n, struct arena *arena_take);
+};
+
+/* Connects in the background; handlers are called from the loop. `settings`, `clock`, `handlers`, `ctx` are borrowed.
+ * NULL with *err only for bad settings or want of memory. */
+struct queue *queue_new(struct event_base *base, const struct clock *clock, const struct queue_settings *settings,
+                        const struct queue_handlers *handlers, void *ctx, struct err *err);
+
+/* Drops the connection; what has no answer yet is not answered any more. */
+void queue_free(struct queue *queue);
+
+/* How many more notices the worker can take now; the queue never hands out more than that (0 stops reading). Entries and due
+ * work count; receipts do not. */
+void queue_set_room(struct queue *queue, size_t room);
+
+/* Stops reading for good; changes still go through. */
+void queue_stop_reading(struct queue *queue);
+
+/* Number of apply / refuse / lookup calls not answered yet. */
+size_t queue_pending(const struct queue *queue);
+
+/* A token never given out before by any worker of this Redis; valid only once ready() was called. Never 0. */
+uint64_t queue_fence(struct queue *queue);
+
+/* ---- look-up ------------------------------------------------------------------------------------------------------ */
+struct queue_found {
+    struct queue_record held;   /* of ids[i] */
+    const char *customer;       /* contact book entry of customers[i] (JSON), or NULL */
+};
+
+/* The answers live in the arena, which is handed over. */
+typedef void queue_lookup_fn(void *ctx, const struct queue_found *found, size_t n, struct arena *arena_take);
+
+/* Reads n records and contact book entries in one round trip. Arguments are copied; customers[i] may be NULL. 0 or -1 with *err
+ * (no memory). */
+int queue_lookup(struct queue *queue, const char *const *ids, const char *const *customers, size_t n, queue_lookup_fn *done, void *ctx,
+                 struct err *err);
+
+/* ---- change ------------------------------------------------------------------------------------------------------- */
+enum queue_op {
+    QUEUE_SET,  /* key, value, at_ms = expiry (0: none) */
+    QUEUE_DEL,  /* key */
+    QUEUE_HSET, /* key, field, value */
+    QUEUE_HDEL, /* key, field */
+    QUEUE_ZADD, /* key, field, at_ms = score */
+    QUEUE_ZREM  /* key, field */
+};
+
+/* Something that must become true in the same atomic step (a banner, a hold, a desk case, a clearance). */
+struct queue_effect {
+    enum queue_op op;
+    const char *key;   /* without the prefix */
+    const char *field;
+    const char *value;
+    int64_t at_ms;
+};
+
+enum queue_job { QUEUE_JOB_AS_IS, QUEUE_JOB_STORE, QUEUE_JOB_DROP };
+
+struct queue_change {
+    const char *id;
+    const char *customer;        /* customer's id: links the notice to it when the notice is new */
+    uint64_t fence_seen;         /* the token in the record the worker saw; 0: there must be no record */
+    uint64_t fence;              /* the token from now on */
+    enum notice_state state;     /* must be held */
+    const char *record;          /* the worker's text, kept as it is */
+    enum queue_job job_action;
+    const char *job;             /* QUEUE_JOB_STORE */
+    size_t job_len;
+    int64_t due_at_ms;           /* when to hand it out again; 0: never; -1: leave as it is */
+    const struct queue_entry *ack; /* acknowledge this entry in the same step; or NULL */
+    const char *counts;          /* names of counters to raise by one, separated by blanks ("sent:email fallback"); or NULL */
+    const char *event;           /* JSON object for reach:events; or NULL */
+    const struct queue_effect *effects;
+    size_t n_effects;
+};
+
+enum queue_result {
+    QUEUE_APPLIED,
+    QUEUE_STALE   /* the record is not the one the worker saw: somebody else owns the notice. Nothing was changed. */
+};
+
+/* `err` is NULL; or set where a script failed for a reason that will not pass (then `results` is NULL and nothing was changed). */
+typedef void queue_apply_fn(void *ctx, const enum queue_result *results, size_t n, const struct err *err);
+
+/* Applies n changes of n different notices, atomically. Everything is copied. 0, or -1 with *err (no memory). */
+int queue_apply(struct queue *queue, const struct queue_change *changes, size_t n, queue_apply_fn *done, void *ctx, struct err *err);
+
+/* A job that never becomes a notice: `dead` (written whole to reach:dead with its reason) or `duplicate`. Counted as accepted and
+ * finished, and acknowledged, in one step; done only if the entry was still pending. */
+struct queue_refusal {
+    const struct queue_entry *entry;
+    enum notice_state state; /* NOTICE_DEAD or NOTICE_DUPLICATE */
+    const char *id;          /* the job's id where it could be read, or NULL */
+    const char *member;      /* member at fault, or "" */
+    const char *reason;
+    const char *event;       /* or NULL */
+};
+int queue_refuse(struct queue *queue, const struct queue_refusal *refusals, size_t n, queue_apply_fn *done, void *ctx, struct err *err);
+
+/* Acknowledges entries that needed no change of a notice (control jobs), with effects and an event each. */
+struct queue_control {
+    const struct queue_entry *entry;
+    const char *counts;
+    const char *event;
+    const struct queue_effect *effects;
+    size_t n_effects;
+};
+int queue_control(struct queue *queue, const struct queue_control *controls, size_t n, queue_apply_fn *done, void *ctx, struct err *err);
+
+/* Acknowledges receipts that have been applied or refused; a refused one goes to reach:dead with its reason (NULL: applied). */
+int queue_receipts_done(struct queue *queue, const struct queue_receipt *receipts, const char *const *reasons, size_t n, struct err *err);
+
+#endif

@@ -1,0 +1,53 @@
+/* store: the blocking side of Redis, for reachctl and tests. One connection, one thread; every call is one or two round
+ * trips, or a cursor. Nothing here is used by the daemon's loop. */
+#ifndef REACH_QUEUE_STORE_H
+#define REACH_QUEUE_STORE_H
+
+#include "queue/queue.h"
+
+#include <jansson.h>
+
+struct store;
+
+/* Connects (bounded by connect_timeout_ms). NULL with *err ERR_REDIS and one clear line. */
+struct store *store_open(const struct queue_settings *settings, struct err *err);
+void store_close(struct store *store);
+
+/* Appends n jobs to a lane, pipelined. 0, or -1 with *err; *done_r tells how many are in for sure. */
+int store_push(struct store *store, enum lane lane, const char *const *bodies, const size_t *lens, size_t n, size_t *done_r, struct err *err);
+
+/* Appends one receipt. */
+int store_push_receipt(struct store *store, const char *body, struct err *err);
+
+/* A new object: accepted, finished, in_flight, unaccounted, stranded, dead, duplicates, states{name:n}, lanes{name:{waiting,pending,oldest_ms}},
+ * counters{...}, desk_open, holds. `unaccounted` compares the counters with the number of records. NULL with *err. */
+json_t *store_status(struct store *store, struct err *err);
+
+/* 1 and *record_r (in the arena), 0 unknown, -1 with *err. */
+int store_notice(struct store *store, const char *id, struct arena *arena, struct queue_record *record_r, struct err *err);
+
+/* Ids of a customer's notices, newest first; NULL with *err. An array of strings. */
+json_t *store_customer_notices(struct store *store, const char *customer, struct err *err);
+
+/* A customer's contact book entry as text: 1, 0 unknown, -1. */
+int store_customer(struct store *store, const char *customer, struct arena *arena, const char **json_r, struct err *err);
+
+/* Calls each() for every notice in `state` (or all: NOTICE_STATE_COUNT), by cursor; each returns 0 to go on. 0 or -1. */
+typedef int store_each_fn(void *ctx, const char *id, const struct queue_record *record);
+int store_each_notice(struct store *store, enum notice_state state, store_each_fn *each, void *ctx, struct err *err);
+
+/* A string key / a whole hash (object of strings) / one field, without the prefix. 1 / 0 / -1; a new reference for the hash. */
+int store_get(struct store *store, const char *key, struct arena *arena, const char **value_r, struct err *err);
+json_t *store_hash(struct store *store, const char *key, struct err *err);
+int store_hget(struct store *store, const char *key, const char *field, struct arena *arena, const char **value_r, struct err *err);
+
+/* Many string keys in one round trip: values_r[i] is NULL where there is none. 0 or -1. */
+int store_get_many(struct store *store, const char *const *keys, size_t n, struct arena *arena, const char **values_r, struct err *err);
+
+/* Dead letters from newest to oldest: array of {id, at, reason, member, job}. `count` 0: all. */
+json_t *store_dead(struct store *store, size_t count, struct err *err);
+
+/* Recounts every record (the auditor): object {records, states{...}, counted{...}, unaccounted, ids[...]}. */
+json_t *store_audit(struct store *store, struct err *err);
+
+#endif

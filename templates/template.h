@@ -1,0 +1,63 @@
+/* template: marketing's words, compiled once and filled per notice. */
+#ifndef REACH_TEMPLATES_TEMPLATE_H
+#define REACH_TEMPLATES_TEMPLATE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/message.h"
+#include "base/notice.h"
+
+#include <jansson.h>
+
+/* One finding of the checks, for a writer's eyes. Strings live in the report's arena. */
+struct template_finding {
+    bool is_error;    /* errors keep the set out; the rest is advice */
+    const char *file; /* relative to the set's directory */
+    int line;         /* 1-based; 0: the file as a whole */
+    const char *text; /* what is wrong and how to mend it */
+};
+
+struct template_report {
+    struct arena arena;
+    struct template_finding *findings;
+    size_t n;
+    size_t n_errors;
+};
+
+void template_report_fini(struct template_report *report);
+
+struct template_set; /* immutable once loaded */
+
+/* Loads and checks every notice below `dir` (<dir>/<notice>/<locale>/{email.md,sms.txt,push.md,banner.md}). NULL with *err where the directory
+ * cannot be read or the report holds an error (*err then gives the first). `report` may be NULL; the caller finishes it. */
+struct template_set *template_set_load(const char *dir, struct template_report *report, struct err *err);
+void template_set_free(struct template_set *set);
+
+/* Content hash (SHA-256, 64 hex digits) of everything the set was made from. */
+const char *template_set_version(const struct template_set *set);
+
+/* 1 where the set has the notice, else 0. */
+int template_has(const struct template_set *set, const char *notice);
+
+/* The locale that will be used for a customer's locale: exact, then language only ("en-GB" -> "en"), then any region of that
+ * language; NULL where the notice has none of that language. `wanted` NULL gives the set's default locale ("en"). */
+const char *template_locale(const struct template_set *set, const char *notice, const char *wanted);
+
+struct template_values {
+    const json_t *data;        /* the job's object, or NULL */
+    const char *customer_name; /* {{name}}, or NULL: missing */
+    const char *account;       /* {{account}}: masked by the engine, or NULL */
+    const char *time_zone;     /* IANA, or NULL: UTC */
+    int64_t effective_at_ms;   /* {{effective_at}} through the date helper; 0: missing */
+    int64_t expires_at_ms;
+    int64_t now_ms;
+};
+
+/* Fills the words of `channel` into *message (subject, text, html, ..., notice, severity, version, locale, dir); other members
+ * stay. Everything lives in `arena`. 0; -1 with *err: ERR_UNKNOWN (member "notice" or "customer.locale"), ERR_MEMBER with member
+ * "data.<name>" for a missing or wrong value, ERR_LIMIT where the result is too long for the channel. */
+int template_render(const struct template_set *set, const char *notice, const char *wanted_locale, enum channel_id channel,
+                    const struct template_values *values, struct arena *arena, struct message *message, struct err *err);
+
+#endif
