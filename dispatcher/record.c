@@ -1,0 +1,281 @@
+/* record: see record.h.
+ *
+ * Written by hand into a buffer (it is on the path of every notice), read with jansson (only when a notice comes back: a
+ * retry, a wait that is over, a receipt, an operator). Members that have their usual value are left out.
+ *
+ * Guarantees: record_read(record_write(r)) gives r again. Members that a newer version may have added are ignored on reading,
+ * so that an older reachd can be started on a newer one's data. Does not: talk to Redis. */
+#include "dispatcher/record.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- writing ------------------------------------------------------------------------------------------------------- */
+
+static void put_name(struct buf *out, const char *name) {
+    if (out->len > 0 && out->data[out->len - 1] != '{') {
+        buf_putc(out, ',');
+    }
+    buf_putc(out, '"');
+    buf_puts(out, name);
+    buf_puts(out, "\":");
+}
+
+static void put_text(struct buf *out, const char *name, const char *value) {
+    if (value != NULL) {
+        put_name(out, name);
+        buf_put_json_str(out, value);
+    }
+}
+
+static void put_number(struct buf *out, const char *name, int64_t value) {
+    if (value != 0) {
+        put_name(out, name);
+        buf_put_i64(out, value);
+    }
+}
+
+static void put_flag(struct buf *out, const char *name, bool value) {
+    if (value) {
+        put_name(out, name);
+        buf_puts(out, "true");
+    }
+}
+
+static void put_try(struct buf *out, const struct record_try *t) {
+    buf_putc(out, '{');
+    put_name(out, "s");
+    buf_put_u64(out, t->plan.step);
+    put_text(out, "k", t->plan.contact_key);
+    put_text(out, "ch", t->channel);
+    put_text(out, "g", t->gateway);
+    put_text(out, "to", t->to);
+    put_number(out, "n", t->plan.attempts);
+    put_text(out, "o", outcome_name(t->plan.last));
+    if (t->plan.best != EVIDENCE_NONE) {
+        put_text(out, "ev", evidence_name(t->plan.best));
+    }
+    put_flag(out, "ew", t->plan.early_warning);
+    put_flag(out, "bad", t->plan.failed_later);
+    put_number(out, "first", t->plan.first_at_ms);
+    put_number(out, "at", t->plan.last_at_ms);
+    put_number(out, "retry", t->plan.retry_at_ms);
+    put_text(out, "code", t->code);
+    put_text(out, "why", t->why);
+    put_text(out, "ref", t->ref);
+    buf_putc(out, '}');
+}
+
+static void put_lists(const struct record *record, struct buf *out) {
+    put_name(out, "a");
+    buf_putc(out, '[');
+    for (size_t i = 0; i < record->accounts.n; i++) {
+        buf_puts(out, i == 0 ? "" : ",");
+        buf_put_json_str(out, record->accounts.items[i]);
+    }
+    buf_putc(out, ']');
+    put_name(out, "tries");
+    buf_putc(out, '[');
+    for (size_t i = 0; i < record->n_tries; i++) {
+        buf_puts(out, i == 0 ? "" : ",");
+        put_try(out, &record->tries[i]);
+    }
+    buf_putc(out, ']');
+    put_name(out, "log");
+    buf_putc(out, '[');
+    for (size_t i = 0; i < record->n_log; i++) {
+        buf_puts(out, i == 0 ? "[" : ",[");
+        buf_put_i64(out, record->log[i].at_ms);
+        buf_putc(out, ',');
+        buf_put_json_str(out, record->log[i].what);
+        if (record->log[i].detail != NULL) {
+            buf_putc(out, ',');
+            buf_put_json_str(out, record->log[i].detail);
+        }
+        buf_putc(out, ']');
+    }
+    buf_putc(out, ']');
+}
+
+void record_write(const struct record *record, struct buf *out) {
+    buf_putc(out, '{');
+    put_text(out, "c", record->customer);
+    put_text(out, "n", record->notice);
+    put_number(out, "at", record->accepted_at_ms);
+    put_number(out, "eff", record->effective_at_ms);
+    put_number(out, "exp", record->expires_at_ms);
+    put_number(out, "prom", record->promise_at_ms);
+    put_text(out, "route", record->route);
+    put_text(out, "d", record->digest);
+    put_text(out, "x", record->origin);
+    put_text(out, "v", record->verdict);
+    put_text(out, "why", record->why);
+    put_text(out, "l", record->locale);
+    put_text(out, "tv", record->version);
+    put_flag(out, "desk", record->desk);
+    put_flag(out, "clear", record->cleared);
+    put_lists(record, out);
+    buf_putc(out, '}');
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------- */
+
+static const char *get_text(const json_t *object, const char *name, struct arena *arena) {
+    return arena_strdup(arena, json_string_value(json_object_get(object, name)));
+}
+
+static int64_t get_number(const json_t *object, const char *name) {
+    return json_integer_value(json_object_get(object, name));
+}
+
+static bool get_flag(const json_t *object, const char *name) {
+    return json_is_true(json_object_get(object, name));
+}
+
+static enum outcome_kind outcome_from_name(const char *name) {
+    for (int kind = OUTCOME_SENT; kind <= OUTCOME_UNKNOWN; kind++) {
+        if (name != NULL && strcmp(outcome_name((enum outcome_kind)kind), name) == 0) {
+            return (enum outcome_kind)kind;
+        }
+    }
+    return OUTCOME_UNKNOWN;
+}
+
+static void read_try(const json_t *object, struct arena *arena, struct record_try *t) {
+    t->plan.step = (uint32_t)get_number(object, "s");
+    const char *key = json_string_value(json_object_get(object, "k"));
+    (void)snprintf(t->plan.contact_key, sizeof t->plan.contact_key, "%s", key == NULL ? "" : key);
+    t->plan.attempts = (uint32_t)get_number(object, "n");
+    t->plan.last = outcome_from_name(json_string_value(json_object_get(object, "o")));
+    const char *evidence = json_string_value(json_object_get(object, "ev"));
+    if (evidence != NULL && evidence_find(evidence, &t->plan.best) != 1) {
+        t->plan.best = EVIDENCE_NONE;
+    }
+    t->plan.early_warning = get_flag(object, "ew");
+    t->plan.failed_later = get_flag(object, "bad");
+    t->plan.first_at_ms = get_number(object, "first");
+    t->plan.last_at_ms = get_number(object, "at");
+    t->plan.retry_at_ms = get_number(object, "retry");
+    t->channel = get_text(object, "ch", arena);
+    t->gateway = get_text(object, "g", arena);
+    t->to = get_text(object, "to", arena);
+    t->code = get_text(object, "code", arena);
+    t->why = get_text(object, "why", arena);
+    t->ref = get_text(object, "ref", arena);
+}
+
+static int read_lists(const json_t *root, struct arena *arena, struct record *record) {
+    const json_t *accounts = json_object_get(root, "a");
+    const json_t *tries = json_object_get(root, "tries");
+    const json_t *log = json_object_get(root, "log");
+    record->accounts.n = json_array_size(accounts);
+    record->accounts.items = arena_array(arena, record->accounts.n, sizeof *record->accounts.items);
+    record->n_tries = json_array_size(tries);
+    record->tries = arena_array(arena, record->n_tries, sizeof *record->tries);
+    record->n_log = json_array_size(log);
+    record->log = arena_array(arena, record->n_log, sizeof *record->log);
+    if (record->accounts.items == NULL || record->tries == NULL || record->log == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < record->accounts.n; i++) {
+        const char *account = json_string_value(json_array_get(accounts, i));
+        record->accounts.items[i] = arena_strdup(arena, account == NULL ? "" : account);
+    }
+    for (size_t i = 0; i < record->n_tries; i++) {
+        read_try(json_array_get(tries, i), arena, &record->tries[i]);
+    }
+    for (size_t i = 0; i < record->n_log; i++) {
+        const json_t *line = json_array_get(log, i);
+        record->log[i].at_ms = json_integer_value(json_array_get(line, 0));
+        record->log[i].what = arena_strdup(arena, json_string_value(json_array_get(line, 1)));
+        record->log[i].detail = arena_strdup(arena, json_string_value(json_array_get(line, 2)));
+    }
+    return 0;
+}
+
+int record_read(const char *text, struct arena *arena, struct record *record, struct err *err) {
+    json_error_t at;
+    json_t *root = json_loadb(text, strlen(text), 0, &at);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return err_set(err, ERR_SYNTAX, "the record of this notice is damaged: not a JSON object");
+    }
+    *record = (struct record){0};
+    record->customer = get_text(root, "c", arena);
+    record->notice = get_text(root, "n", arena);
+    record->accepted_at_ms = get_number(root, "at");
+    record->effective_at_ms = get_number(root, "eff");
+    record->expires_at_ms = get_number(root, "exp");
+    record->promise_at_ms = get_number(root, "prom");
+    record->route = get_text(root, "route", arena);
+    record->digest = get_text(root, "d", arena);
+    record->origin = get_text(root, "x", arena);
+    record->verdict = get_text(root, "v", arena);
+    record->why = get_text(root, "why", arena);
+    record->locale = get_text(root, "l", arena);
+    record->version = get_text(root, "tv", arena);
+    record->desk = get_flag(root, "desk");
+    record->cleared = get_flag(root, "clear");
+    int result = read_lists(root, arena, record);
+    json_decref(root);
+    return result < 0 ? err_no_memory(err) : 0;
+}
+
+/* ---- changing ------------------------------------------------------------------------------------------------------ */
+
+int record_log(struct record *record, struct arena *arena, int64_t at_ms, const char *what, const char *detail) {
+    struct record_line *log = arena_array(arena, record->n_log + 1, sizeof *log);
+    const char *what_copy = arena_strdup(arena, what);
+    const char *detail_copy = arena_strdup(arena, detail);
+    if (log == NULL || what_copy == NULL || (detail != NULL && detail_copy == NULL)) {
+        return -1;
+    }
+    size_t keep = record->n_log;
+    size_t skip = 0;
+    if (keep == RECORD_LOG_MAX) { /* keep the first line, drop the second */
+        log[0] = record->log[0];
+        skip = 1;
+        keep--;
+    }
+    for (size_t i = skip; i < keep; i++) {
+        log[i] = record->log[i + skip];
+    }
+    log[keep] = (struct record_line){at_ms, what_copy, detail_copy};
+    record->log = log;
+    record->n_log = keep + 1;
+    return 0;
+}
+
+struct record_try *record_try_get(struct record *record, struct arena *arena, uint32_t step, const char *contact_key) {
+    for (size_t i = 0; i < record->n_tries; i++) {
+        if (record->tries[i].plan.step == step && strcmp(record->tries[i].plan.contact_key, contact_key) == 0) {
+            return &record->tries[i];
+        }
+    }
+    struct record_try *tries = arena_array(arena, record->n_tries + 1, sizeof *tries);
+    if (tries == NULL) {
+        return NULL;
+    }
+    if (record->n_tries > 0) {
+        memcpy(tries, record->tries, record->n_tries * sizeof *tries);
+    }
+    struct record_try *made = &tries[record->n_tries];
+    made->plan.step = step;
+    (void)snprintf(made->plan.contact_key, sizeof made->plan.contact_key, "%s", contact_key);
+    record->tries = tries;
+    record->n_tries++;
+    return made;
+}
+
+const struct plan_try *record_plan_tries(const struct record *record, struct arena *arena, size_t *n_r) {
+    *n_r = record->n_tries;
+    struct plan_try *tries = arena_array(arena, record->n_tries, sizeof *tries);
+    if (tries == NULL) {
+        *n_r = 0;
+        return NULL;
+    }
+    for (size_t i = 0; i < record->n_tries; i++) {
+        tries[i] = record->tries[i].plan;
+    }
+    return tries;
+}
