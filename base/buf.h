@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 struct buf {
-    char *data;    /* NUL-terminated whenever not NULL; owned by the buffer */
-    size_t len;    /* bytes used, without the NUL */
-    size_t cap;    /* bytes allocated */
-    bool failed;   /* an allocation failed: the content is incomplete and must not be used */
+    char *data;  /* NUL-terminated whenever not NULL; owned by the buffer */
+    size_t len;  /* bytes used, without the NUL */
+    size_t cap;  /* bytes allocated */
+    bool failed; /* an allocation failed: the content is incomplete and must not be used */
 };
 
 #define BUF_INIT ((struct buf){0})

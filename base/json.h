@@ -24,8 +24,8 @@ json_t *json_parse_strict(const char *text, size_t len, size_t max_bytes, struct
 enum { JSON_IN_MEMBERS_MAX = 32 };
 
 struct json_in {
-    json_t *object;          /* borrowed */
-    const char *path;        /* of the object, "" at the top; borrowed */
+    json_t *object;   /* borrowed */
+    const char *path; /* of the object, "" at the top; borrowed */
     struct err *err;
     bool failed;
     const char *known[JSON_IN_MEMBERS_MAX];

@@ -15,10 +15,10 @@
  *   address: how addresses are compared and checked.  passive: it tells a customer only when they come by themselves. */
 enum address_kind { ADDRESS_MAILBOX, ADDRESS_E164, ADDRESS_TOKEN, ADDRESS_LOGIN };
 
-#define CHANNEL_LIST(X)                                                                                                  \
-    X(CHANNEL_EMAIL, "email", ADDRESS_MAILBOX, false)                                                                    \
-    X(CHANNEL_SMS, "sms", ADDRESS_E164, false)                                                                           \
-    X(CHANNEL_PUSH, "push", ADDRESS_TOKEN, false)                                                                        \
+#define CHANNEL_LIST(X)                                                                                                                    \
+    X(CHANNEL_EMAIL, "email", ADDRESS_MAILBOX, false)                                                                                      \
+    X(CHANNEL_SMS, "sms", ADDRESS_E164, false)                                                                                             \
+    X(CHANNEL_PUSH, "push", ADDRESS_TOKEN, false)                                                                                          \
     X(CHANNEL_BANNER, "banner", ADDRESS_LOGIN, true)
 
 #define CHANNEL_ENUM(id, name, address, passive) id,
@@ -37,11 +37,11 @@ const struct channel_traits *channel_traits(enum channel_id id);
 int channel_find(const char *name, enum channel_id *id_r);
 
 /* ---- contact points and customers ---------------------------------------------------------------------------------- */
-#define CONTACT_STATUS_LIST(X)                                                                                           \
-    X(CONTACT_ACTIVE, "active")                                                                                          \
-    X(CONTACT_UNVERIFIED, "unverified")                                                                                  \
-    X(CONTACT_BOUNCED, "bounced")                                                                                        \
-    X(CONTACT_BLOCKED, "blocked")                                                                                        \
+#define CONTACT_STATUS_LIST(X)                                                                                                             \
+    X(CONTACT_ACTIVE, "active")                                                                                                            \
+    X(CONTACT_UNVERIFIED, "unverified")                                                                                                    \
+    X(CONTACT_BOUNCED, "bounced")                                                                                                          \
+    X(CONTACT_BLOCKED, "blocked")                                                                                                          \
     X(CONTACT_WITHDRAWN, "withdrawn")
 
 #define CONTACT_STATUS_ENUM(id, name) id,
@@ -58,14 +58,14 @@ struct address_list {
 struct contact {
     enum channel_id channel;
     enum contact_status status;
-    bool vanished;                    /* disappeared upstream without being withdrawn; still usable */
-    const char *address;              /* as given */
-    const char *gateway;              /* NULL: any gateway of the channel */
+    bool vanished;       /* disappeared upstream without being withdrawn; still usable */
+    const char *address; /* as given */
+    const char *gateway; /* NULL: any gateway of the channel */
     int64_t verified_at_ms;
     int64_t changed_at_ms;
-    const char *previous_address;     /* what `address` was before changed_at_ms, or NULL */
-    struct address_list depends_on;   /* it works only while all of these do */
-    struct address_list forwards_to;  /* it only leads to these: works while one of them does */
+    const char *previous_address;    /* what `address` was before changed_at_ms, or NULL */
+    struct address_list depends_on;  /* it works only while all of these do */
+    struct address_list forwards_to; /* it only leads to these: works while one of them does */
 };
 
 struct customer {
@@ -95,28 +95,28 @@ struct job {
     int64_t expires_at_ms;   /* 0: never */
     int64_t promise_ms;      /* a duration; 0: none */
     int64_t suspect_since_ms;
-    const char *route; /* NULL: the default route */
+    const char *route;    /* NULL: the default route */
     const char *campaign; /* NULL: a single notice */
-    json_t *data;      /* object of template values; borrowed from the parsed document, or NULL */
+    json_t *data;         /* object of template values; borrowed from the parsed document, or NULL */
 };
 
 /* ---- the life of a notice ------------------------------------------------------------------------------------------
  *   letter: how it is written in the record.  final: terminal state.  held: it has a record while in this state
  *   (a duplicate or a dead job is only counted: it never becomes a notice of its own). */
-#define NOTICE_STATE_LIST(X)                                                                                             \
-    X(NOTICE_ACCEPTED, 'a', "accepted", false, true)                                                                     \
-    X(NOTICE_PLANNED, 'p', "planned", false, true)                                                                       \
-    X(NOTICE_SENDING, 's', "sending", false, true)                                                                       \
-    X(NOTICE_SENT, 't', "sent", false, true)                                                                             \
-    X(NOTICE_DELIVERED, 'd', "delivered", false, true)                                                                   \
-    X(NOTICE_ACKNOWLEDGED, 'k', "acknowledged", false, true)                                                             \
-    X(NOTICE_STRANDED, 'n', "stranded", false, true)                                                                     \
-    X(NOTICE_REACHED, 'R', "reached", true, true)                                                                        \
-    X(NOTICE_HANDED_TO_DESK, 'H', "stranded-handed-to-desk", true, true)                                                 \
-    X(NOTICE_EXPIRED, 'E', "expired", true, true)                                                                        \
-    X(NOTICE_CANCELLED, 'C', "cancelled", true, true)                                                                    \
-    X(NOTICE_RESOLVED, 'V', "resolved", true, true)                                                                      \
-    X(NOTICE_DUPLICATE, 'U', "duplicate", true, false)                                                                   \
+#define NOTICE_STATE_LIST(X)                                                                                                               \
+    X(NOTICE_ACCEPTED, 'a', "accepted", false, true)                                                                                       \
+    X(NOTICE_PLANNED, 'p', "planned", false, true)                                                                                         \
+    X(NOTICE_SENDING, 's', "sending", false, true)                                                                                         \
+    X(NOTICE_SENT, 't', "sent", false, true)                                                                                               \
+    X(NOTICE_DELIVERED, 'd', "delivered", false, true)                                                                                     \
+    X(NOTICE_ACKNOWLEDGED, 'k', "acknowledged", false, true)                                                                               \
+    X(NOTICE_STRANDED, 'n', "stranded", false, true)                                                                                       \
+    X(NOTICE_REACHED, 'R', "reached", true, true)                                                                                          \
+    X(NOTICE_HANDED_TO_DESK, 'H', "stranded-handed-to-desk", true, true)                                                                   \
+    X(NOTICE_EXPIRED, 'E', "expired", true, true)                                                                                          \
+    X(NOTICE_CANCELLED, 'C', "cancelled", true, true)                                                                                      \
+    X(NOTICE_RESOLVED, 'V', "resolved", true, true)                                                                                        \
+    X(NOTICE_DUPLICATE, 'U', "duplicate", true, false)                                                                                     \
     X(NOTICE_DEAD, 'D', "dead", true, false)
 
 #define NOTICE_STATE_ENUM(id, letter, name, final, held) id,

@@ -12,13 +12,13 @@
 
 /* One try as the plan sees it, with what people want to know about it. Strings may be NULL where not known. */
 struct record_try {
-    struct plan_try plan;      /* what the core reads */
+    struct plan_try plan; /* what the core reads */
     const char *channel;
     const char *gateway;
-    const char *to;            /* masked */
-    const char *code;          /* of the last outcome */
+    const char *to;   /* masked */
+    const char *code; /* of the last outcome */
     const char *why;
-    const char *ref;           /* the gateway's id */
+    const char *ref; /* the gateway's id */
 };
 
 /* One line of the timeline. */
@@ -30,21 +30,21 @@ struct record_line {
 
 struct record {
     const char *customer;
-    const char *notice;             /* template name */
-    struct address_list accounts;   /* canonical: what this change disables of this customer */
+    const char *notice;           /* template name */
+    struct address_list accounts; /* canonical: what this change disables of this customer */
     int64_t accepted_at_ms;
     int64_t effective_at_ms;
     int64_t expires_at_ms;
-    int64_t promise_at_ms;          /* 0: none */
+    int64_t promise_at_ms; /* 0: none */
     const char *route;
-    const char *digest;             /* of the job */
-    const char *origin;             /* "<lane>/<stream id>" of the entry that made it */
-    const char *verdict;            /* at the last decision, or NULL */
-    const char *why;                /* reason of the last decision */
-    const char *locale;             /* of the words sent last, or NULL */
-    const char *version;            /* template set of the words sent last, or NULL */
-    bool desk;                      /* a hold, banner and desk case were made */
-    bool cleared;                   /* a clearance was granted */
+    const char *digest;  /* of the job */
+    const char *origin;  /* "<lane>/<stream id>" of the entry that made it */
+    const char *verdict; /* at the last decision, or NULL */
+    const char *why;     /* reason of the last decision */
+    const char *locale;  /* of the words sent last, or NULL */
+    const char *version; /* template set of the words sent last, or NULL */
+    bool desk;           /* a hold, banner and desk case were made */
+    bool cleared;        /* a clearance was granted */
     struct record_try *tries;
     size_t n_tries;
     struct record_line *log;
