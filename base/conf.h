@@ -31,38 +31,54 @@ enum conf_type {
                     * same mapping, not in one of their own. One per table, the last row. */
 };
 
-struct conf_strings { const char **items; size_t n; };
-struct conf_pair { const char *key; const char *value; };
-struct conf_pairs { struct conf_pair *items; size_t n; };
-struct conf_list { void *items; size_t n; size_t item_size; };
+struct conf_strings {
+    const char **items;
+    size_t n;
+};
+struct conf_pair {
+    const char *key;
+    const char *value;
+};
+struct conf_pairs {
+    struct conf_pair *items;
+    size_t n;
+};
+struct conf_list {
+    void *items;
+    size_t n;
+    size_t item_size;
+};
 
 struct conf_table;
 
 struct conf_key {
     const char *name;
     enum conf_type type;
-    size_t offset;               /* offsetof() in the struct of the table */
-    const char *initial;         /* the default as it would be written; NULL: 0, NULL or empty */
-    int64_t min, max;            /* CONF_INT, CONF_SIZE, CONF_DURATION; strings: length; both 0: no limit */
-    const char *const *choices;  /* CONF_CHOICE: NULL-terminated */
+    size_t offset;              /* offsetof() in the struct of the table */
+    const char *initial;        /* the default as it would be written; NULL: 0, NULL or empty */
+    int64_t min, max;           /* CONF_INT, CONF_SIZE, CONF_DURATION; strings: length; both 0: no limit */
+    const char *const *choices; /* CONF_CHOICE: NULL-terminated */
     const struct conf_table *table;
     const struct conf_table *(*variant)(const char *value); /* NULL: no such variant (refused, with variant_names) */
     const char *variant_key;
-    const char *variant_names;   /* "smtp, http, null": for the error text */
+    const char *variant_names; /* "smtp, http, null": for the error text */
     bool required;
-    bool secret;                 /* never printed */
-    const char *help;            /* one line */
+    bool secret;      /* never printed */
+    const char *help; /* one line */
 };
 
 /* Where an object stands in its file, for errors that a `check` finds later. */
-struct conf_where { const char *file; int line; };
+struct conf_where {
+    const char *file;
+    int line;
+};
 
 struct conf_table {
     const char *name;
     const struct conf_key *keys;
     size_t n_keys;
-    size_t size;                 /* sizeof the struct */
-    size_t where_offset;         /* offsetof a struct conf_where in it, or SIZE_MAX */
+    size_t size;         /* sizeof the struct */
+    size_t where_offset; /* offsetof a struct conf_where in it, or SIZE_MAX */
     /* Looks at the filled struct as a whole; 0, or -1 with *err (the engine adds file and line). May be NULL. */
     int (*check)(void *object, struct err *err);
 };

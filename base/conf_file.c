@@ -1,0 +1,108 @@
+/* conf_file: see conf.h. The two functions of conf that touch the file system.
+ *
+ * Guarantees: never reads more than the limit; a secret leaves no copy outside the arena.
+ * Fails: with the file's name. Does not: follow anything a file says. */
+#include "base/conf.h"
+#include "base/conf_yaml.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SECRET_MAX_BYTES = 4096 };
+
+/* Reads until the end or until `cap` bytes are there. 0 and *len_r, or -1 with errno. */
+static int read_up_to(int fd, char *data, size_t cap, size_t *len_r) {
+    size_t len = 0;
+    while (len < cap) {
+        ssize_t n = read(fd, data + len, cap - len);
+        if (n == 0) {
+            break;
+        }
+        if (n < 0 && errno != EINTR) {
+            return -1;
+        }
+        len += n > 0 ? (size_t)n : 0;
+    }
+    *len_r = len;
+    return 0;
+}
+
+int conf_read_file(const char *path, const struct conf_table *table, void *object, struct arena *arena, struct err *err) {
+    int rc = -1;
+    size_t len = 0;
+    size_t cap = CONF_TEXT_MAX_BYTES + 1;
+    char *text = malloc(cap);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (text == NULL) {
+        (void)err_no_memory(err);
+    } else if (fd < 0 || read_up_to(fd, text, cap, &len) < 0) {
+        (void)err_system(err, path);
+    } else {
+        rc = conf_read_text(text, len, path, table, object, arena, err);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    free(text);
+    return rc;
+}
+
+/* Cuts a secret at its first line end. 0, or -1 where it is not one line of 1 to 4096 bytes without control characters. */
+static int trim_secret(char *text, size_t len) {
+    text[len] = '\0';
+    char *newline = memchr(text, '\n', len);
+    char *end = newline == NULL ? text + len : newline;
+    if (end > text && end[-1] == '\r') {
+        end--;
+    }
+    for (const char *p = text; p < end; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+            return -1;
+        }
+    }
+    *end = '\0';
+    return end == text || end - text > SECRET_MAX_BYTES ? -1 : 0;
+}
+
+static int check_mode(int fd, const char *path, struct err *err) {
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        return err_system(err, path);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return err_set(err, ERR_SYSTEM, "%s: not a regular file", path);
+    }
+    if ((st.st_mode & 037) != 0) {
+        return err_set(err, ERR_SYSTEM, "%s: a secret that others may read or change (mend it: chmod 600 %s)", path, path);
+    }
+    return 0;
+}
+
+int conf_read_secret(const char *path, struct arena *arena, const char **secret_r, struct err *err) {
+    int rc = -1;
+    char text[SECRET_MAX_BYTES + 3]; /* CR or LF behind the longest secret, and NUL */
+    size_t len = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return err_system(err, path);
+    }
+    if (check_mode(fd, path, err) < 0) {
+        goto out;
+    }
+    if (read_up_to(fd, text, sizeof text - 1, &len) < 0) {
+        (void)err_system(err, path);
+    } else if (trim_secret(text, len) < 0) {
+        (void)err_set(err, ERR_LIMIT, "%s: the first line must be a secret of 1 to %d bytes", path, SECRET_MAX_BYTES);
+    } else {
+        *secret_r = arena_strdup(arena, text);
+        rc = *secret_r == NULL ? err_no_memory(err) : 0;
+    }
+out:
+    explicit_bzero(text, sizeof text);
+    (void)close(fd);
+    return rc;
+}
