@@ -21,8 +21,9 @@ static const char *const log_levels[] = {"error", "warning", "notice", "info", "
 
 /* The route of a configuration that has none. E-mail counts once the relay has taken it and no bounce has come for a while; a
  * text message must be reported as delivered, or the push follows. The banner waits until the customer comes by. */
+#define DEFAULT_ROUTE "security"
 static const char default_routes[] = "routes:\n"
-                                     "  - name: security\n"
+                                     "  - name: " DEFAULT_ROUTE "\n"
                                      "    steps:\n"
                                      "      - {channel: email, success: sent, wait: 10m, attempts: 6, retry_for: 15m}\n"
                                      "      - {channel: sms, success: delivered, wait: 15m, attempts: 4, retry_for: 10m}\n"
@@ -248,14 +249,38 @@ static const struct conf_table route_table = {
 
 /* ---- the top -------------------------------------------------------------------------------------------------------- */
 
-static int check_top(void *object, struct err *err) {
-    const struct settings *settings = object;
+static int check_log_level(const struct settings *settings, struct err *err) {
     for (size_t i = 0; i < COUNT(log_levels); i++) {
         if (strcmp(settings->log_level, log_levels[i]) == 0) {
             return 0;
         }
     }
     return err_member(err, "log_level", "\"%.32s\" is no level (allowed: error, warning, notice, info, debug)", settings->log_level);
+}
+
+/* Index of the default route, or routes.n where it does not exist. */
+static size_t default_route_index(const struct settings *settings) {
+    const struct route_settings *routes = settings->routes.items;
+    size_t i = 0;
+    while (settings->default_route != NULL && i < settings->routes.n && strcmp(routes[i].name, settings->default_route) != 0) {
+        i++;
+    }
+    return i;
+}
+
+static int check_default_route(const struct settings *settings, struct err *err) {
+    const struct route_settings *routes = settings->routes.items;
+    const char *first = settings->routes.n == 0 ? DEFAULT_ROUTE : routes[0].name;
+    bool found = settings->default_route == NULL || strcmp(settings->default_route, first) == 0 ||
+                 default_route_index(settings) < settings->routes.n;
+    return found ? 0
+                 : err_member(err, "default_route", "there is no route \"%.64s\" (the first one is \"%.64s\")", settings->default_route,
+                              first);
+}
+
+static int check_top(void *object, struct err *err) {
+    const struct settings *settings = object;
+    return check_log_level(settings, err) < 0 ? -1 : check_default_route(settings, err);
 }
 
 static const struct conf_key settings_keys[] = {
@@ -356,25 +381,6 @@ static int check_route_names(const struct settings *settings, struct err *err) {
     return 0;
 }
 
-/* Index of the default route, or routes.n where it does not exist. */
-static size_t default_route_index(const struct settings *settings) {
-    const struct route_settings *routes = settings->routes.items;
-    size_t i = 0;
-    while (settings->default_route != NULL && i < settings->routes.n && strcmp(routes[i].name, settings->default_route) != 0) {
-        i++;
-    }
-    return i;
-}
-
-static int check_default_route(const struct settings *settings, struct err *err) {
-    if (default_route_index(settings) < settings->routes.n) {
-        return 0;
-    }
-    const struct route_settings *routes = settings->routes.items;
-    return err_member(err, "default_route", "%s: default_route: there is no route \"%.64s\" (the first one is \"%.64s\")",
-                      settings->where.file == NULL ? "default" : settings->where.file, settings->default_route, routes[0].name);
-}
-
 static int check_own_domains(const struct settings *settings, struct arena *arena, struct err *err) {
     if (settings_rules(settings, arena, err) != NULL) {
         return 0;
@@ -396,7 +402,7 @@ int settings_read(const char *path, struct arena *arena, struct settings *settin
     if (rc < 0 || (settings->routes.n == 0 && add_default_routes(settings, arena, err) < 0)) {
         return -1;
     }
-    if (check_gateway_names(settings, err) < 0 || check_route_names(settings, err) < 0 || check_default_route(settings, err) < 0) {
+    if (check_gateway_names(settings, err) < 0 || check_route_names(settings, err) < 0) {
         return -1;
     }
     return check_own_domains(settings, arena, err);
