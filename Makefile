@@ -17,7 +17,7 @@ PKGS := libcurl libesmtp-1.0 hiredis jansson libevent libevent_openssl libcmark-
 TEST_PKGS := cmocka
 
 # Packages are looked up once, when something is built.
-ifneq ($(filter-out help clean format deps,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean format check-includes deps,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(DEPS),auto)
 ifneq ($(shell deploy/bootstrap.sh --check >/dev/null 2>&1 && echo ok),ok)
 DEPS_DONE := $(shell deploy/bootstrap.sh >&2 && echo ok)
@@ -30,11 +30,13 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(TEST_PKGS))
 endif
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings \
-        -Wformat=2 -Wundef -Wvla -Wconversion -Wno-sign-conversion $(if $(WERROR),-Werror)
+        -Wformat=2 -Wundef -Wvla -Wconversion -Wno-sign-conversion -Wno-overlength-strings $(if $(WERROR),-Werror)
 OPT := $(if $(SAN),-O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O2 -g -D_FORTIFY_SOURCE=2)
 CFLAGS ?= $(OPT)
-ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -I. -I$(B)/gen $(WARN) -fstack-protector-strong -fPIE $(CFLAGS) $(EXTRA_CFLAGS) $(PKG_CFLAGS) -MMD -MP
-ALL_LDFLAGS := -pie $(if $(SAN),-fsanitize=$(SAN)) -Wl,-z,relro,-z,now $(LDFLAGS)
+# Without the prefix map the path of the checkout would stand in every binary.
+ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -I. -I$(B)/gen $(WARN) -fstack-protector-strong -fPIE -ffile-prefix-map=$(CURDIR)=. $(CFLAGS) \
+              $(EXTRA_CFLAGS) $(PKG_CFLAGS)
+ALL_LDFLAGS := -pie $(if $(SAN),-fsanitize=$(SAN)) -Wl,-z,relro,-z,now,--as-needed $(LDFLAGS)
 
 LIBS_CORE := -ljansson -lyaml -licuuc -licui18n -licudata -lpsl -lcrypto
 LIBS_DAEMON := -lhiredis -levent -levent_openssl -lcurl -lssl -ljwt -lcmark-gfm -lcmark-gfm-extensions -lsystemd -lm $(LIBS_CORE)
@@ -70,13 +72,13 @@ deps: ## install the Debian packages that building and testing need
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c $< -o $@
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-# The Lua scripts become C strings, so that a program carries the scripts that fit it.
+# The Lua scripts become C strings, so that a program carries the scripts that fit it. ('?' is escaped because of C's trigraphs.)
 $(B)/gen/queue_scripts.h: $(LUA) Makefile
 	@mkdir -p $(@D)
 	@{ for f in $(LUA); do n=$$(basename $$f .lua); printf 'static const char script_%s[] =\n' "$$n"; \
-	   sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$/\\n"/' $$f; echo '    ;'; done; } > $@.tmp && mv $@.tmp $@
+	   sed -e 's/[\\"?]/\\&/g' -e 's/^/    "/' -e 's/$$/\\n"/' $$f; echo '    ;'; done; } > $@.tmp && mv $@.tmp $@
 $(call obj,$(wildcard queue/*.c)): $(B)/gen/queue_scripts.h
 
 $(LIB): $(call obj,$(LIB_SRC))
