@@ -1,0 +1,119 @@
+/* doctor: is this installation fit to carry messages that matter?
+ *
+ * Goes through configuration, words, gateways and Redis, and prints one line for each with what is wrong and the way out. It never
+ * stops at the first fault: somebody who sets up a machine wants the whole list. Records are counted one by one here and compared
+ * with the counters, which `status` is too quick to do.
+ *
+ * Exit codes: 0 nothing is wrong; 1 something is; 5 when Redis cannot be reached. Does not: send, repair or write anything. */
+#include "cli/commands.h"
+#include "cli/view.h"
+#include "templates/template.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct doctor {
+    struct ctl *ctl;
+    struct table *table; /* NULL with --json */
+    json_t *list;
+    enum ctl_exit worst;
+};
+
+static void finding(struct doctor *doctor, const char *what, bool good, const char *text) {
+    json_t *object = json_object();
+    view_text(object, "check", what);
+    (void)json_object_set_new(object, "ok", json_boolean(good));
+    view_text(object, "text", text);
+    (void)json_array_append_new(doctor->list, object);
+    if (doctor->table != NULL) {
+        table_row(doctor->table, good ? MOOD_GOOD : MOOD_BAD, (const char *[]){what, good ? "ok" : "WRONG", text});
+    }
+    if (!good && doctor->worst == CTL_DONE) {
+        doctor->worst = CTL_FAILED;
+    }
+}
+
+static void look_at_words(struct doctor *doctor, const struct settings *settings) {
+    struct err err;
+    struct template_report report = {0};
+    char text[256];
+    const char *dir = settings->templates.directory;
+    struct template_set *set = dir == NULL ? NULL : template_set_load(dir, &report, &err);
+    if (dir == NULL) {
+        finding(doctor, "templates", false, "templates.directory is not configured");
+    } else if (set == NULL) {
+        finding(doctor, "templates", false, err.text);
+    } else {
+        (void)snprintf(text, sizeof text, "%s, version %.12s, %zu pieces of advice", dir, template_set_version(set), report.n);
+        finding(doctor, "templates", true, text);
+    }
+    template_set_free(set);
+    template_report_fini(&report);
+}
+
+/* Every channel that a route uses needs a gateway or a driver that works without one. */
+static void look_at_gateways(struct doctor *doctor, const struct settings *settings) {
+    struct err err;
+    char text[256];
+    size_t n_routes = 0;
+    const struct gateway_settings *gateways = settings->gateways.items;
+    if (settings_routes(settings, &doctor->ctl->arena, &n_routes, &err) == NULL) {
+        finding(doctor, "routes", false, err.text);
+    } else {
+        (void)snprintf(text, sizeof text, "%zu routes", n_routes);
+        finding(doctor, "routes", true, text);
+    }
+    for (size_t i = 0; i < settings->gateways.n; i++) {
+        (void)snprintf(text, sizeof text, "%s through driver %s", gateways[i].channel, gateways[i].driver);
+        finding(doctor, gateways[i].name, true, text);
+    }
+    if (settings->gateways.n == 0) {
+        finding(doctor, "gateways", false, "no gateway is configured: nothing but a banner can go out");
+    }
+}
+
+static void look_at_redis(struct doctor *doctor) {
+    struct err err;
+    char text[256];
+    struct store *store = ctl_store(doctor->ctl, &err);
+    json_t *audit = store == NULL ? NULL : store_audit(store, &err);
+    if (audit == NULL) {
+        finding(doctor, "redis", false, err.text);
+        doctor->worst = err.code == ERR_REDIS ? CTL_NO_REDIS : doctor->worst;
+        return;
+    }
+    finding(doctor, "redis", true, doctor->ctl->settings.redis.address);
+    json_int_t unaccounted = json_integer_value(json_object_get(audit, "unaccounted"));
+    (void)snprintf(text, sizeof text, "%lld records counted, unaccounted %lld",
+                   (long long)json_integer_value(json_object_get(audit, "records")), (long long)unaccounted);
+    finding(doctor, "conservation", unaccounted == 0, text);
+    json_decref(audit);
+}
+
+enum ctl_exit doctor_run(struct ctl *ctl, const struct call *call) {
+    static const struct column columns[] = {{"CHECK", COLUMN_TEXT}, {"STATE", COLUMN_TEXT}, {"WHAT", COLUMN_LONG}};
+    struct doctor doctor = {.ctl = ctl, .list = json_array()};
+    struct err err;
+    char where[512];
+    (void)call;
+    const struct settings *settings = ctl_settings(ctl, &err);
+    if (!ctl->globals.json) {
+        doctor.table = table_new(ctl, columns, sizeof columns / sizeof *columns);
+    }
+    if (settings == NULL) {
+        finding(&doctor, "configuration", false, err.text);
+    } else {
+        finding(&doctor, "configuration", true,
+                settings->where.file == NULL ? "built-in defaults" : conf_where_text(&settings->where, where, sizeof where));
+        look_at_words(&doctor, settings);
+        look_at_gateways(&doctor, settings);
+        look_at_redis(&doctor);
+    }
+    if (ctl->globals.json) {
+        enum ctl_exit code = output_json(doctor.list);
+        return code == CTL_DONE ? doctor.worst : code;
+    }
+    json_decref(doctor.list);
+    enum ctl_exit code = table_print(doctor.table);
+    return code == CTL_DONE ? doctor.worst : code;
+}

@@ -1,0 +1,21 @@
+/* commands: the handlers that the table of commands names, one file a noun (cli/cmd_<noun>.c). */
+#ifndef REACH_CLI_COMMANDS_H
+#define REACH_CLI_COMMANDS_H
+
+#include "cli/command.h"
+
+typedef enum ctl_exit command_run_fn(struct ctl *ctl, const struct call *call);
+
+command_run_fn status_run;
+command_run_fn push_run;
+command_run_fn notice_show_run, notice_list_run;
+command_run_fn customer_show_run;
+command_run_fn stranded_run;
+command_run_fn desk_list_run;
+command_run_fn clearance_check_run;
+command_run_fn dead_list_run, dead_show_run;
+command_run_fn template_lint_run, template_render_run;
+command_run_fn gateway_list_run;
+command_run_fn doctor_run;
+
+#endif
