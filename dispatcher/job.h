@@ -11,12 +11,12 @@ enum job_type { JOB_NOTICE, JOB_CAMPAIGN, JOB_CONTACT, JOB_RESOLVE, JOB_CANCEL, 
 
 struct job_document {
     enum job_type type;
-    json_t *root;             /* owned; job_document_fini() */
-    struct job job;           /* JOB_NOTICE: everything; JOB_CONTACT: id and customer; JOB_RESOLVE, JOB_CANCEL: id and customer or notice_id */
-    const char *notice_id;    /* JOB_RESOLVE, JOB_CANCEL: the notice meant; or NULL */
-    const char *account;      /* JOB_DISABLED */
-    int64_t disabled_at_ms;   /* JOB_DISABLED; 0: not given */
-    char digest[33];          /* 32 hex digits over the meaning of the job, so that the same id with other content is noticed */
+    json_t *root;          /* owned; job_document_fini() */
+    struct job job;        /* JOB_NOTICE: everything; JOB_CONTACT: id and customer; JOB_RESOLVE, JOB_CANCEL: id and customer or notice_id */
+    const char *notice_id; /* JOB_RESOLVE, JOB_CANCEL: the notice meant; or NULL */
+    const char *account;   /* JOB_DISABLED */
+    int64_t disabled_at_ms; /* JOB_DISABLED; 0: not given */
+    char digest[33];        /* 32 hex digits over the meaning of the job, so that the same id with other content is noticed */
 };
 
 /* Parses and checks one job. Strings live in the document or in `arena`; call job_document_fini() in any case.

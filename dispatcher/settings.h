@@ -10,11 +10,11 @@
 #include "queue/queue.h"
 
 struct worker_settings {
-    int64_t in_flight_max;  /* notices at once */
-    int64_t retry_base_ms;  /* first backoff */
-    int64_t retry_cap_ms;   /* longest backoff */
-    int64_t drain_ms;       /* how long SIGTERM waits for what is in flight */
-    int64_t redis_wait_ms;  /* --standalone: how long to wait for its own redis-server */
+    int64_t in_flight_max; /* notices at once */
+    int64_t retry_base_ms; /* first backoff */
+    int64_t retry_cap_ms;  /* longest backoff */
+    int64_t drain_ms;      /* how long SIGTERM waits for what is in flight */
+    int64_t redis_wait_ms; /* --standalone: how long to wait for its own redis-server */
 };
 
 struct words_settings {
@@ -27,14 +27,14 @@ struct clearance_settings {
 };
 
 struct desk_settings {
-    const char *owner;  /* who owns a new desk case */
-    int64_t banner_ms;  /* how long a stranded customer's banner stays where the job has no expires_at */
+    const char *owner; /* who owns a new desk case */
+    int64_t banner_ms; /* how long a stranded customer's banner stays where the job has no expires_at */
 };
 
 struct settings {
     struct conf_where where;
-    const char *log_level;      /* error, warning, notice, info, debug */
-    const char *libexec;        /* directory of reachd-mailer; NULL: beside reachd */
+    const char *log_level;           /* error, warning, notice, info, debug */
+    const char *libexec;             /* directory of reachd-mailer; NULL: beside reachd */
     const char *login_hash_key_file; /* key of the login banner's hash; NULL: no login banners */
     const char *default_route;
     struct queue_settings redis;

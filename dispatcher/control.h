@@ -1,0 +1,14 @@
+/* control: jobs that are not notices: contact, resolve, cancel, disabled. Internal to dispatcher/. */
+#ifndef REACH_DISPATCHER_CONTROL_H
+#define REACH_DISPATCHER_CONTROL_H
+
+#include "dispatcher/worker_inside.h"
+
+/* Looks at a parsed job that is not a notice. 0: either *work became the work on the notice it is about (id, stop set) and
+ * goes on like any other, or it was dealt with and *work is NULL. -1 with *why: it is refused. */
+int control_prepare(struct worker *worker, struct work **work, struct err *why);
+
+/* Acknowledges an entry that needs nothing else. */
+void control_acknowledge(struct worker *worker, const struct queue_entry *entry);
+
+#endif

@@ -1,0 +1,397 @@
+/* intake: see intake.h.
+ *
+ * An entry becomes a work, the works of a batch are looked up together, and what Redis already knows decides what they are: a
+ * new notice, a duplicate, a reused id, or a notice of our own that a lost worker left behind. Due notices take the same way.
+ *
+ * Guarantees: a job that cannot be used goes to the dead letters whole, with the member at fault and a reason (P12); an entry
+ * that has killed its worker POISON_DELIVERIES times goes there before it is parsed again. Nothing is dropped without a trace:
+ * work that memory does not suffice for stays pending in Redis and comes back after its lease. */
+#include "dispatcher/intake.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "dispatcher/control.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POISON_DELIVERIES = 4, REFUSE_MAX = 512 };
+
+/* ---- refusals ------------------------------------------------------------------------------------------------------ */
+
+struct refused {
+    struct work *work; /* owned */
+    enum notice_state state;
+    char member[96];
+    char reason[400];
+    char event[1200];
+};
+
+struct refusal_list {
+    size_t n;
+    struct refused items[REFUSE_MAX];
+};
+
+static void refusal_event(struct worker *w, const struct work *work, struct refused *item) {
+    char at[TIME_TEXT_MAX];
+    struct buf out = BUF_INIT;
+    buf_putf(&out, "{\"type\":\"notice\",\"at\":\"%s\",\"notice\":", time_format(clock_wall_ms(w->place.clock), at));
+    buf_put_json_str(&out, work->id);
+    buf_putf(&out, ",\"state\":\"%s\",\"member\":", notice_state_name(item->state));
+    buf_put_json_str(&out, item->member);
+    buf_puts(&out, ",\"reason\":");
+    buf_put_json_str(&out, item->reason);
+    buf_putc(&out, '}');
+    const char *text = buf_str(&out);
+    (void)snprintf(item->event, sizeof item->event, "%s", text == NULL || out.len >= sizeof item->event ? "" : text);
+    buf_fini(&out);
+}
+
+static void refuse(struct worker *w, struct work *work_take, enum notice_state state, const struct err *why) {
+    if (w->refusals == NULL) {
+        w->refusals = calloc(1, sizeof *w->refusals);
+    }
+    if (w->refusals != NULL && w->refusals->n == REFUSE_MAX) {
+        intake_flush_refusals(w);
+    }
+    if (w->refusals == NULL || w->refusals->n == REFUSE_MAX) {
+        log_error("out of memory for a refusal; the entry stays pending");
+        work_free(work_take);
+        return;
+    }
+    struct refused *item = &w->refusals->items[w->refusals->n++];
+    item->work = work_take;
+    item->state = state;
+    (void)snprintf(item->member, sizeof item->member, "%s", why->member);
+    (void)snprintf(item->reason, sizeof item->reason, "%s", why->text);
+    refusal_event(w, work_take, item);
+    worker_schedule(w);
+}
+
+void intake_refuse(struct worker *w, struct work *work, enum notice_state state, const struct err *why) {
+    HASH_DEL(w->active, work);
+    w->n_active--;
+    refuse(w, work, state, why);
+}
+
+static void on_refused(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
+    struct worker *w = ctx;
+    (void)results;
+    if (err != NULL) {
+        log_error("%zu refusals could not be written: %s", n, err->text);
+    }
+    worker_schedule(w);
+}
+
+void intake_flush_refusals(struct worker *w) {
+    struct refusal_list *list = w->refusals;
+    if (list == NULL || list->n == 0) {
+        return;
+    }
+    struct queue_refusal refusals[REFUSE_MAX];
+    for (size_t i = 0; i < list->n; i++) {
+        const struct refused *item = &list->items[i];
+        refusals[i] = (struct queue_refusal){
+            .entry = &item->work->entry,
+            .state = item->state,
+            .id = item->work->id,
+            .member = item->member,
+            .reason = item->reason,
+            .event = item->event[0] == '\0' ? NULL : item->event,
+        };
+        if (item->state == NOTICE_DEAD) {
+            log_warning("job %s: dead: %s%s%s", item->work->id == NULL ? "without id" : item->work->id, item->member,
+                        item->member[0] == '\0' ? "" : ": ", item->reason);
+        }
+    }
+    struct err err;
+    if (queue_refuse(w->queue, refusals, list->n, on_refused, w, &err) < 0) {
+        log_error("%zu refusals could not be written: %s; the entries stay pending", list->n, err.text);
+    }
+    for (size_t i = 0; i < list->n; i++) {
+        work_free(list->items[i].work);
+    }
+    list->n = 0;
+}
+
+void intake_fini(struct worker *w) {
+    for (size_t i = 0; w->refusals != NULL && i < w->refusals->n; i++) {
+        work_free(w->refusals->items[i].work);
+    }
+    free(w->refusals);
+    w->refusals = NULL;
+}
+
+/* ---- look-up ------------------------------------------------------------------------------------------------------- */
+
+struct intake_batch {
+    struct worker *worker;
+    size_t n;
+    struct work *works[];
+};
+
+static void refuse_same_id(struct worker *w, struct work *work, bool active, const char *digest) {
+    struct err why;
+    err_clear(&why);
+    bool same = digest != NULL && strcmp(digest, work->document.digest) == 0;
+    if (same) {
+        (void)err_set(&why, ERR_CONFLICT, "a job with this id and content was accepted before");
+    } else {
+        (void)err_member(&why, "id", "id-reused: a job with this id but different content was accepted before");
+    }
+    if (active) {
+        intake_refuse(w, work, same ? NOTICE_DUPLICATE : NOTICE_DEAD, &why);
+    } else {
+        refuse(w, work, same ? NOTICE_DUPLICATE : NOTICE_DEAD, &why);
+    }
+}
+
+static bool is_origin(const struct work *work, const struct record *record) {
+    char origin[64];
+    (void)snprintf(origin, sizeof origin, "%d/%s", (int)work->entry.lane, work->entry.stream_id);
+    return record->origin != NULL && strcmp(origin, record->origin) == 0;
+}
+
+/* The contact book's customer, where the job names only the id. */
+static int fill_customer(struct work *work, const struct worker *w, const char *book, struct err *err) {
+    if (!work->document.job.customer_by_id || work->stop != NOTICE_STATE_COUNT) {
+        return 0;
+    }
+    if (book == NULL) {
+        return err_member(err, "customer.id", "is not in the contact book, and the job gives no contact points");
+    }
+    work->book = json_parse_strict(book, strlen(book), 1 << 20, err);
+    if (work->book == NULL || job_read_customer(work->book, w->place.rules, &work->arena, &work->document.job.customer, err) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static void begin_new(struct worker *w, struct work *work, const struct queue_found *found, int64_t now_ms) {
+    struct err why;
+    err_clear(&why);
+    if (fill_customer(work, w, found->customer, &why) < 0 || work_begin(work, &w->place, now_ms, &why) < 0) {
+        if (why.code == ERR_MEMORY) {
+            worker_drop(w, work);
+            return;
+        }
+        intake_refuse(w, work, NOTICE_DEAD, &why);
+        return;
+    }
+    worker_make_ready(w, work);
+}
+
+static void resume_held(struct worker *w, struct work *work, const struct queue_found *found, int64_t now_ms) {
+    struct err err;
+    if (fill_customer(work, w, found->customer, &err) < 0) {
+        log_warning("notice %s: %s; it goes on without contact points", work->id, err.text);
+    }
+    if (work_resume(work, &w->place, &found->held, now_ms, &err) < 0) {
+        log_error("notice %s: %s", work->id, err.text);
+        worker_drop(w, work);
+        return;
+    }
+    if (notice_state_final(work->state)) {
+        if (work->has_entry) {
+            control_acknowledge(w, &work->entry);
+        }
+        worker_drop(w, work);
+        return;
+    }
+    worker_make_ready(w, work);
+}
+
+static void take_missing(struct worker *w, struct work *work, const struct queue_found *found, int64_t now_ms) {
+    struct err why;
+    if (!work->has_entry) {
+        worker_drop(w, work);
+    } else if (work->stop != NOTICE_STATE_COUNT) {
+        err_clear(&why);
+        (void)err_member(&why, "notice", "no notice with this id is known");
+        intake_refuse(w, work, NOTICE_DEAD, &why);
+    } else {
+        begin_new(w, work, found, now_ms);
+    }
+}
+
+static void take_found(struct worker *w, struct work *work, const struct queue_found *found, int64_t now_ms) {
+    if (!found->held.found) {
+        take_missing(w, work, found, now_ms);
+        return;
+    }
+    if (work->stop != NOTICE_STATE_COUNT || !work->has_entry) {
+        resume_held(w, work, found, now_ms);
+        return;
+    }
+    struct record record;
+    struct err err;
+    if (record_read(found->held.record, &work->arena, &record, &err) < 0) {
+        log_error("notice %s: %s", work->id, err.text);
+        worker_drop(w, work);
+    } else if (is_origin(work, &record)) {
+        resume_held(w, work, found, now_ms);
+    } else {
+        refuse_same_id(w, work, true, record.digest);
+    }
+}
+
+static void on_found(void *ctx, const struct queue_found *found, size_t n, struct arena *arena_take) {
+    struct intake_batch *batch = ctx;
+    struct worker *w = batch->worker;
+    int64_t now_ms = clock_wall_ms(w->place.clock);
+    for (size_t i = 0; i < n; i++) {
+        take_found(w, batch->works[i], &found[i], now_ms);
+    }
+    arena_fini(arena_take);
+    free(batch);
+    worker_schedule(w);
+}
+
+static struct intake_batch *batch_new(struct worker *w, size_t most) {
+    struct intake_batch *batch = malloc(sizeof *batch + most * sizeof batch->works[0]);
+    if (batch == NULL) {
+        log_error("out of memory for a batch; its entries stay pending");
+        return NULL;
+    }
+    *batch = (struct intake_batch){.worker = w};
+    return batch;
+}
+
+static void batch_drop(struct intake_batch *batch, const char *why) {
+    log_error("%zu notices are left for later: %s", batch->n, why);
+    for (size_t i = 0; i < batch->n; i++) {
+        worker_drop(batch->worker, batch->works[i]);
+    }
+    free(batch);
+}
+
+static void look_up(struct worker *w, struct intake_batch *batch) {
+    if (batch->n == 0) {
+        free(batch);
+        return;
+    }
+    const char **names = calloc(2 * batch->n, sizeof *names);
+    if (names == NULL) {
+        batch_drop(batch, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < batch->n; i++) {
+        const struct job *job = &batch->works[i]->document.job;
+        names[i] = batch->works[i]->id;
+        names[batch->n + i] = job->customer_by_id ? job->customer.id : NULL;
+    }
+    struct err err;
+    if (queue_lookup(w->queue, names, names + batch->n, batch->n, on_found, batch, &err) < 0) {
+        batch_drop(batch, err.text);
+    }
+    free(names);
+}
+
+/* ---- entries ------------------------------------------------------------------------------------------------------- */
+
+/* A work for an entry, with a copy of all that the entry says. NULL: no memory. */
+static struct work *work_of_entry(const struct queue_entry *entry) {
+    struct work *work = work_new(entry->body == NULL ? "" : entry->body, entry->body_len);
+    if (work == NULL) {
+        return NULL;
+    }
+    work->entry = *entry;
+    work->entry.stream_id = arena_strdup(&work->arena, entry->stream_id);
+    work->entry.body = entry->body == NULL ? NULL : work->body;
+    work->has_entry = true;
+    if (work->entry.stream_id == NULL) {
+        work_free(work);
+        return NULL;
+    }
+    return work;
+}
+
+/* 0 the entry is a job we can use; -1 with the reason. */
+static int check_entry(struct worker *w, struct work *work, struct err *why) {
+    err_clear(why);
+    if (work->entry.deliveries >= POISON_DELIVERIES) {
+        log_error("stream entry %s was handed out %u times without an end: it goes to the dead letters unread", work->entry.stream_id,
+                  work->entry.deliveries);
+        return err_set(why, ERR_CONFLICT, "it was handed out %u times and never finished: it may be what stops the worker",
+                       work->entry.deliveries);
+    }
+    if (work->entry.body == NULL) {
+        return err_member(why, "job", "the stream entry has no field named job");
+    }
+    return work_parse(work, w->place.rules, &work->id, why);
+}
+
+static void take_entry(struct worker *w, const struct queue_entry *entry, struct intake_batch *batch) {
+    struct err why;
+    struct work *work = work_of_entry(entry);
+    if (work == NULL) {
+        log_error("out of memory for a job; its entry stays pending");
+        return;
+    }
+    if (check_entry(w, work, &why) < 0) {
+        refuse(w, work, NOTICE_DEAD, &why);
+        return;
+    }
+    if (work->document.type != JOB_NOTICE && control_prepare(w, &work, &why) < 0) {
+        refuse(w, work, NOTICE_DEAD, &why);
+        return;
+    }
+    if (work == NULL) {
+        return;
+    }
+    const struct work *same = worker_find(w, work->id);
+    if (same == NULL) {
+        worker_add(w, work);
+        batch->works[batch->n++] = work;
+    } else if (same->has_entry && strcmp(same->entry.stream_id, work->entry.stream_id) == 0) {
+        work_free(work); /* handed out again after a reconnect while it is still in our hands */
+    } else {
+        refuse_same_id(w, work, false, same->document.digest);
+    }
+}
+
+void intake_on_entries(void *ctx, const struct queue_entry *entries, size_t n, struct arena *arena_take) {
+    struct worker *w = ctx;
+    struct intake_batch *batch = batch_new(w, n);
+    for (size_t i = 0; batch != NULL && i < n; i++) {
+        take_entry(w, &entries[i], batch);
+    }
+    arena_fini(arena_take);
+    if (batch != NULL) {
+        look_up(w, batch);
+    }
+}
+
+/* ---- due ----------------------------------------------------------------------------------------------------------- */
+
+static void take_due(struct worker *w, const struct queue_due *due, struct intake_batch *batch) {
+    if (worker_find(w, due->id) != NULL) {
+        return;
+    }
+    if (due->held.job == NULL) {
+        log_error("notice %s is due but its job is not kept; reachctl notice show %s tells more", due->id, due->id);
+        return;
+    }
+    struct err err;
+    struct work *work = work_new(due->held.job, strlen(due->held.job));
+    if (work == NULL || work_parse(work, w->place.rules, NULL, &err) < 0) {
+        log_error("notice %s is due but cannot be taken up: %s", due->id, work == NULL ? "out of memory" : err.text);
+        work_free(work);
+        return;
+    }
+    worker_add(w, work);
+    batch->works[batch->n++] = work;
+}
+
+void intake_on_due(void *ctx, const struct queue_due *due, size_t n, struct arena *arena_take) {
+    struct worker *w = ctx;
+    struct intake_batch *batch = batch_new(w, n);
+    for (size_t i = 0; batch != NULL && i < n; i++) {
+        take_due(w, &due[i], batch);
+    }
+    arena_fini(arena_take);
+    if (batch != NULL) {
+        look_up(w, batch);
+    }
+}

@@ -1,0 +1,20 @@
+/* intake: how work comes into the worker: stream entries, due notices, receipts. Internal to dispatcher/. */
+#ifndef REACH_DISPATCHER_INTAKE_H
+#define REACH_DISPATCHER_INTAKE_H
+
+#include "dispatcher/worker_inside.h"
+
+/* The queue's handlers; `ctx` is the worker. */
+void intake_on_entries(void *ctx, const struct queue_entry *entries, size_t n, struct arena *arena_take);
+void intake_on_due(void *ctx, const struct queue_due *due, size_t n, struct arena *arena_take);
+void intake_on_receipts(void *ctx, const struct queue_receipt *receipts, size_t n, struct arena *arena_take);
+
+/* Notes that an active work never becomes a notice (dead or duplicate) and drops the work. Written with the next flush. */
+void intake_refuse(struct worker *worker, struct work *work, enum notice_state state, const struct err *why);
+
+/* Writes what was refused since the last flush in one round trip. */
+void intake_flush_refusals(struct worker *worker);
+
+void intake_fini(struct worker *worker);
+
+#endif

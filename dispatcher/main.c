@@ -1,0 +1,244 @@
+/* reachd: the daemon. Reads its options and configuration, puts the rooms together, and runs one libevent loop until it is
+ * told to stop.
+ *
+ * SIGTERM and SIGINT drain: nothing new is taken, what is in flight is finished, exit 0. A second one stops at once; what was in
+ * flight is then taken up by the next reachd. A wrong configuration ends the start with one line that names file, line and key.
+ *
+ * Exit codes: 0 done, 1 failed, 2 usage. */
+#include "base/log.h"
+#include "dispatcher/settings.h"
+#include "dispatcher/standalone.h"
+#include "dispatcher/worker.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+const char *argp_program_version = "reachd 0.1";
+
+struct options {
+    const char *config;
+    const char *standalone_dir;
+    bool check;
+    bool help_config;
+    bool verbose;
+};
+
+static const struct argp_option option_table[] = {
+    {"config", 'c', "FILE", 0, "Read the configuration from FILE", 0},
+    {"standalone", 's', "DIR", 0, "Start and supervise a redis-server of its own, with its data in DIR", 0},
+    {"check-config", 'C', NULL, 0, "Check the configuration and the templates, say what is wrong, and exit", 0},
+    {"help-config", 'H', NULL, 0, "Print every configuration key with its type, default and range, as Markdown", 0},
+    {"verbose", 'v', NULL, 0, "Log more", 0},
+    {0},
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state) {
+    struct options *options = state->input;
+    switch (key) {
+    case 'c': options->config = arg; return 0;
+    case 's': options->standalone_dir = arg; return 0;
+    case 'C': options->check = true; return 0;
+    case 'H': options->help_config = true; return 0;
+    case 'v': options->verbose = true; return 0;
+    case ARGP_KEY_ARG: argp_error(state, "unexpected argument: %s", arg); return 0;
+    case ARGP_KEY_END:
+        if (options->config == NULL && options->standalone_dir == NULL && !options->help_config) {
+            argp_error(state, "give --config FILE, or --standalone DIR to try it out");
+        }
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+struct daemon {
+    struct event_base *base;
+    struct worker *worker;
+    struct event *on_term;
+    struct event *on_int;
+    int exit_code;
+};
+
+/* ---- events of the daemon ------------------------------------------------------------------------------------------ */
+
+static void on_signal(evutil_socket_t number, short what, void *ctx) {
+    (void)number;
+    (void)what;
+    struct daemon *d = ctx;
+    static bool asked = false;
+    if (asked) {
+        log_warning("told to stop again: stopping at once");
+        (void)event_base_loopbreak(d->base);
+        return;
+    }
+    asked = true;
+    (void)sd_notify(0, "STOPPING=1");
+    worker_drain(d->worker);
+}
+
+static void on_ready(void *ctx) {
+    (void)ctx;
+    (void)sd_notify(0, "READY=1");
+}
+
+static void on_fatal(void *ctx, const struct err *err) {
+    struct daemon *d = ctx;
+    log_error("%s", err->text);
+    d->exit_code = 1;
+    (void)event_base_loopbreak(d->base);
+}
+
+static void on_drained(void *ctx) {
+    struct daemon *d = ctx;
+    (void)event_base_loopexit(d->base, NULL);
+}
+
+/* ---- putting it together ------------------------------------------------------------------------------------------- */
+
+/* Where reachd-mailer is: as configured, else beside this program, else ../libexec/reachd. */
+static const char *find_libexec(const struct settings *settings, struct arena *arena) {
+    if (settings->libexec != NULL) {
+        return settings->libexec;
+    }
+    char path[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[len < 0 ? 0 : len] = '\0';
+    char *slash = strrchr(path, '/');
+    if (slash == NULL) {
+        return ".";
+    }
+    *slash = '\0';
+    const char *beside = arena_printf(arena, "%s/reachd-mailer", path);
+    if (beside != NULL && access(beside, X_OK) == 0) {
+        return arena_strdup(arena, path);
+    }
+    return arena_printf(arena, "%s/../libexec/reachd", path);
+}
+
+static int run(struct daemon *d, const struct worker_watch *watch) {
+    worker_watch(d->worker, watch);
+    d->on_term = evsignal_new(d->base, SIGTERM, on_signal, d);
+    d->on_int = evsignal_new(d->base, SIGINT, on_signal, d);
+    if (d->on_term == NULL || d->on_int == NULL || evsignal_add(d->on_term, NULL) < 0 || evsignal_add(d->on_int, NULL) < 0) {
+        log_error("out of memory");
+        return 1;
+    }
+    (void)event_base_dispatch(d->base);
+    event_free(d->on_term);
+    event_free(d->on_int);
+    return d->exit_code;
+}
+
+static int start(const struct options *options, struct settings *settings, struct arena *arena) {
+    struct daemon d = {.base = event_base_new()};
+    struct worker_watch watch = {on_ready, on_fatal, on_drained, &d};
+    struct standalone *own = NULL;
+    struct err err;
+    int result = 1;
+    if (d.base == NULL) {
+        log_error("out of memory");
+        return 1;
+    }
+    if (options->standalone_dir != NULL) {
+        own = standalone_start(d.base, options->standalone_dir, settings->worker.redis_wait_ms, &err);
+        if (own == NULL) {
+            log_error("%s", err.text);
+            goto out;
+        }
+        settings->redis.address = standalone_address(own);
+        log_info("redis-server runs at %s", settings->redis.address);
+    }
+    d.worker = worker_new(d.base, &clock_system, settings, find_libexec(settings, arena), arena, &err);
+    if (d.worker == NULL) {
+        log_error("%s", err.text);
+        goto out;
+    }
+    result = run(&d, &watch);
+out:
+    worker_free(d.worker);
+    standalone_stop(own);
+    event_base_free(d.base);
+    return result;
+}
+
+/* --check-config: everything that a start would check, without Redis. */
+static int check(const struct settings *settings, struct arena *arena) {
+    struct err err;
+    size_t n = 0;
+    struct template_report report = {0};
+    int result = 1;
+    struct template_set *templates = template_set_load(settings->templates.directory, &report, &err);
+    if (templates == NULL) {
+        for (size_t i = 0; i < report.n; i++) {
+            fprintf(stderr, "%s:%d: %s\n", report.findings[i].file, report.findings[i].line, report.findings[i].text);
+        }
+        fprintf(stderr, "templates: %s\n", err.text);
+    } else if (settings_rules(settings, arena, &err) == NULL || settings_routes(settings, arena, &n, &err) == NULL) {
+        fprintf(stderr, "%s\n", err.text);
+    } else {
+        printf("the configuration and the templates are in order\n");
+        result = 0;
+    }
+    template_set_free(templates);
+    template_report_fini(&report);
+    return result;
+}
+
+static int describe(void) {
+    struct buf out = BUF_INIT;
+    conf_describe(&settings_table, &out);
+    const char *text = buf_str(&out);
+    int result = text == NULL || fputs(text, stdout) == EOF || fflush(stdout) == EOF ? 1 : 0;
+    buf_fini(&out);
+    return result;
+}
+
+static enum log_level level_of(const char *name, bool verbose) {
+    static const struct {
+        const char *name;
+        enum log_level level;
+    } levels[] = {{"error", LOG_LEVEL_ERROR}, {"warning", LOG_LEVEL_WARNING}, {"notice", LOG_LEVEL_NOTICE}, {"info", LOG_LEVEL_INFO}};
+    for (size_t i = 0; !verbose && i < sizeof levels / sizeof *levels; i++) {
+        if (name != NULL && strcmp(name, levels[i].name) == 0) {
+            return levels[i].level;
+        }
+    }
+    return LOG_LEVEL_DEBUG;
+}
+
+int main(int argc, char **argv) {
+    static const struct argp argp = {
+        .options = option_table,
+        .parser = parse_option,
+        .doc = "Tells customers about security changes to their accounts through whichever channel can still reach them.",
+    };
+    struct options options = {0};
+    struct arena arena = ARENA_INIT;
+    struct settings settings;
+    struct err err;
+    argp_err_exit_status = 2;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0) {
+        return 2;
+    }
+    if (options.help_config) {
+        return describe();
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    log_init("reachd", LOG_LEVEL_INFO);
+    if (settings_read(options.config, &arena, &settings, &err) < 0) {
+        fprintf(stderr, "reachd: %s\n", err.text);
+        arena_fini(&arena);
+        return 1;
+    }
+    log_init("reachd", level_of(settings.log_level, options.verbose));
+    int result = options.check ? check(&settings, &arena) : start(&options, &settings, &arena);
+    arena_fini(&arena);
+    return result;
+}

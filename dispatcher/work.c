@@ -1,0 +1,165 @@
+/* work: see work.h. The beginning and the end of one notice in a worker's hands; the decision itself is in decide.c.
+ *
+ * Guarantees: everything a notice needs while it is here lives in its own arena and is given back in one step; a notice that
+ * was being sent when its worker died is taken up with that attempt's outcome `unknown`, so the plan resends under the same key.
+ *
+ * Does not: talk to Redis or to a gateway. */
+#include "dispatcher/work.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct work *work_new(const char *text, size_t len) {
+    struct work *work = calloc(1, sizeof *work);
+    if (work == NULL) {
+        return NULL;
+    }
+    work->stop = NOTICE_STATE_COUNT;
+    work->body = arena_strndup(&work->arena, text, len);
+    work->body_len = len;
+    if (work->body == NULL) {
+        work_free(work);
+        return NULL;
+    }
+    return work;
+}
+
+void work_free(struct work *work) {
+    if (work == NULL) {
+        return;
+    }
+    job_document_fini(&work->document);
+    json_decref(work->book);
+    buf_fini(&work->record_text);
+    buf_fini(&work->event);
+    buf_fini(&work->counts);
+    arena_fini(&work->arena);
+    free(work);
+}
+
+int work_parse(struct work *work, const struct mailbox_rules *rules, const char **id_r, struct err *err) {
+    if (job_parse(work->body, work->body_len, rules, &work->arena, &work->document, id_r, err) < 0) {
+        return -1;
+    }
+    work->id = work->document.job.id;
+    return 0;
+}
+
+static const struct route *find_route(const struct work_place *place, const char *name) {
+    if (name == NULL) {
+        return &place->routes[0];
+    }
+    for (size_t i = 0; i < place->n_routes; i++) {
+        if (strcmp(place->routes[i].name, name) == 0) {
+            return &place->routes[i];
+        }
+    }
+    return NULL;
+}
+
+/* Copies the listed accounts in canonical form; those of whole domains are added once it is known who lives there. */
+static int begin_accounts(struct work *work, const struct mailbox_rules *rules, struct err *err) {
+    const struct address_list *given = &work->document.job.disables.accounts;
+    const char **items = arena_array(&work->arena, given->n, sizeof *items);
+    if (items == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < given->n; i++) {
+        char canonical[MAILBOX_MAX];
+        if (mailbox_canon(rules, given->items[i], canonical, err) < 0) {
+            return -1;
+        }
+        items[i] = arena_strdup(&work->arena, canonical);
+        if (items[i] == NULL) {
+            return err_no_memory(err);
+        }
+    }
+    work->record.accounts = (struct address_list){items, given->n};
+    return 0;
+}
+
+int work_begin(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
+    const struct job *job = &work->document.job;
+    work->route = find_route(place, job->route);
+    if (work->route == NULL) {
+        return err_member(err, "route", "no route of this name is configured");
+    }
+    work->state = NOTICE_ACCEPTED;
+    work->record = (struct record){
+        .customer = job->customer.id,
+        .notice = job->notice,
+        .accepted_at_ms = now_ms,
+        .effective_at_ms = job->effective_at_ms,
+        .expires_at_ms = job->expires_at_ms,
+        .promise_at_ms = job->promise_ms == 0 ? 0 : now_ms + job->promise_ms,
+        .route = work->route->name,
+        .digest = work->document.digest,
+        .origin = arena_printf(&work->arena, "%d/%s", (int)work->entry.lane, work->entry.stream_id),
+    };
+    if (work->record.origin == NULL || begin_accounts(work, place->rules, err) < 0) {
+        return work->record.origin == NULL ? err_no_memory(err) : -1;
+    }
+    return record_log(&work->record, &work->arena, now_ms, "accepted", NULL) < 0 ? err_no_memory(err) : 0;
+}
+
+int work_resume(struct work *work, const struct work_place *place, const struct queue_record *held, int64_t now_ms, struct err *err) {
+    if (record_read(held->record, &work->arena, &work->record, err) < 0) {
+        return -1;
+    }
+    work->state = held->state;
+    work->fence = held->fence;
+    work->job_kept = held->job != NULL;
+    work->route = find_route(place, work->record.route);
+    if (work->route == NULL) {
+        log_warning("notice %s: its route %s is not configured any more; the default route goes on", work->id, work->record.route);
+        work->route = &place->routes[0];
+    }
+    if (held->state != NOTICE_SENDING) {
+        return 0;
+    }
+    for (size_t i = 0; i < work->record.n_tries; i++) {
+        struct record_try *t = &work->record.tries[i];
+        if (t->plan.last == OUTCOME_UNKNOWN && t->plan.retry_at_ms == 0) {
+            t->plan.retry_at_ms = now_ms;
+            t->why = "the worker was lost while it was being sent: it may or may not have gone out";
+        }
+    }
+    work->state = NOTICE_PLANNED;
+    return record_log(&work->record, &work->arena, now_ms, "unknown", "taken up again after its worker was lost") < 0 ? err_no_memory(err)
+                                                                                                                      : 0;
+}
+
+int work_outcome(struct work *work, const struct work_place *place, const struct outcome *outcome, int64_t now_ms, uint32_t random,
+                 struct err *err) {
+    struct record_try *t = &work->record.tries[work->try_index];
+    const struct worker_settings *w = &place->settings->worker;
+    enum outcome_kind kind = outcome->kind;
+    const char *gateway = gateways_name(place->gateways, work->gateway);
+    enum on_unknown policy = gateways_on_unknown(place->gateways, work->gateway);
+    t->code = outcome->code[0] == '\0' ? NULL : arena_strdup(&work->arena, outcome->code);
+    t->ref = outcome->ref[0] == '\0' ? NULL : arena_strdup(&work->arena, outcome->ref);
+    t->why = arena_strdup(&work->arena, outcome->reason);
+    t->plan.last = kind == OUTCOME_UNKNOWN && policy == ON_UNKNOWN_NEXT ? OUTCOME_REJECTED : kind;
+    t->plan.last_at_ms = now_ms;
+    t->plan.retry_at_ms = 0;
+    if (kind == OUTCOME_SENT && t->plan.best < EVIDENCE_SENT) {
+        t->plan.best = EVIDENCE_SENT;
+    }
+    if (kind == OUTCOME_RETRY || kind == OUTCOME_UNKNOWN) {
+        int64_t wait_ms = plan_backoff_ms(t->plan.attempts, w->retry_base_ms, w->retry_cap_ms, outcome->retry_after_ms, random);
+        if (kind == OUTCOME_UNKNOWN && policy == ON_UNKNOWN_WAIT && wait_ms < work->route->steps[t->plan.step].wait_ms) {
+            wait_ms = work->route->steps[t->plan.step].wait_ms;
+        }
+        t->plan.retry_at_ms = now_ms + wait_ms;
+    }
+    buf_putf(&work->counts, "%s%s.%s gateway.%s.%s", work->counts.len == 0 ? "" : " ", outcome_name(kind), t->channel, gateway,
+             outcome_name(kind));
+    const char *detail = arena_printf(&work->arena, "%s: %s", gateway, outcome->reason);
+    if (t->why == NULL || detail == NULL) {
+        return err_no_memory(err);
+    }
+    work->state = kind == OUTCOME_SENT ? NOTICE_SENT : NOTICE_PLANNED;
+    return record_log(&work->record, &work->arena, now_ms, outcome_name(kind), detail) < 0 ? err_no_memory(err) : 0;
+}

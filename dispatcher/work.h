@@ -1,0 +1,129 @@
+/* work: one notice while a worker has it in its hands. Internal to dispatcher/. */
+#ifndef REACH_DISPATCHER_WORK_H
+#define REACH_DISPATCHER_WORK_H
+
+#include "base/buf.h"
+#include "base/message.h"
+#include "dispatcher/core/plan.h"
+#include "dispatcher/gateways.h"
+#include "dispatcher/job.h"
+#include "dispatcher/record.h"
+#include "dispatcher/settings.h"
+#include "queue/queue.h"
+#include "templates/template.h"
+
+#include <uthash.h>
+
+struct work;
+
+/* What a worker works with; all borrowed. */
+struct work_place {
+    const struct settings *settings;
+    const struct mailbox_rules *rules;
+    const struct route *routes; /* routes[0] is the default */
+    size_t n_routes;
+    const struct template_set *templates;
+    struct gateways *gateways;
+    const struct clock *clock;
+};
+
+enum work_next {
+    WORK_SEND,  /* hand work->message to gateway work->gateway once the change is applied */
+    WORK_DONE,  /* nothing more to do here once the change is applied */
+    WORK_REFUSE /* never becomes a notice: work->refusal says why */
+};
+
+struct work {
+    struct arena arena;
+    struct job_document document;
+    struct record record;
+    json_t *book;           /* the contact book's entry where the job names only the customer; owned */
+    const char *id;         /* of the notice */
+    enum notice_state stop; /* the notice is to end in this state (resolve, cancel); NOTICE_STATE_COUNT: no */
+    const char *body;       /* the job as it came; in the arena */
+    size_t body_len;
+
+    /* as Redis has it */
+    enum notice_state state;
+    uint64_t fence; /* 0: no record yet */
+    bool job_kept;  /* Redis keeps the job beside the record */
+    bool has_entry; /* the stream entry is not acknowledged yet */
+    struct queue_entry entry;
+
+    /* the decision */
+    const struct doomed_set *doomed;
+    const struct route *route;
+    struct reach_answer reach;
+    struct plan_action action;
+    enum work_next next;
+    struct err refusal;
+    enum notice_state refusal_state;
+
+    /* the attempt */
+    struct message message;
+    size_t gateway;
+    size_t try_index;
+    int64_t not_after_mono_ms;
+    const char *banner; /* website record to be written with the next change; NULL: none */
+
+    /* the change on its way to Redis */
+    struct queue_change change;
+    struct buf record_text;
+    struct buf event;
+    struct buf counts;
+    struct queue_effect *effects; /* in the arena */
+    size_t n_effects;
+    size_t cap_effects;
+
+    void *owner;               /* struct worker */
+    struct work *next_in_list; /* ready list */
+    UT_hash_handle hh;         /* by id */
+};
+
+/* A work for a job; `text` is copied. NULL: no memory. */
+struct work *work_new(const char *text, size_t len);
+void work_free(struct work *work);
+
+/* Parses the job of `work`. 0, or -1 with *err; `id_r` as in job_parse. */
+int work_parse(struct work *work, const struct mailbox_rules *rules, const char **id_r, struct err *err);
+
+/* Makes the first record of a new notice. 0, or -1 with *err (unknown route). */
+int work_begin(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);
+
+/* Takes up a notice that Redis already holds. If a send was in flight when its worker was lost, the try counts as unknown. */
+int work_resume(struct work *work, const struct work_place *place, const struct queue_record *held, int64_t now_ms, struct err *err);
+
+/* Decides what comes next and prepares work->change (all but fence), work->next and, for WORK_SEND, the message. 0, or -1 with
+ * *err (no memory: the notice stays as it is and is handed out again after its lease). */
+int work_decide(struct work *work, const struct work_place *place, int64_t now_ms, int64_t mono_ms, struct err *err);
+
+/* Takes down what the attempt gave. `random` in [0, 2^32) spreads retries. */
+int work_outcome(struct work *work, const struct work_place *place, const struct outcome *outcome, int64_t now_ms, uint32_t random,
+                 struct err *err);
+
+/* Fills the words of one channel into *message. 0, or -1 with *err as template_render(). */
+int work_render(struct work *work, const struct work_place *place, enum channel_id channel, int64_t now_ms, struct message *message,
+                struct err *err);
+
+/* The try of a step on a contact point, or NULL. */
+struct record_try *work_try_of(struct work *work, size_t step, size_t contact);
+
+/* ---- answers.c: what the outside gets to see ----------------------------------------------------------------------- */
+
+/* Adds one effect to the change. Strings live in the work's arena; a NULL key means that memory ran out while making it,
+ * which is noticed when the change is finished. */
+void work_effect(struct work *work, enum queue_op op, const char *key, const char *field, const char *value, int64_t at_ms);
+
+/* The banner record of the customer from a rendered banner message (contract.md); in the arena. NULL: no memory. */
+const char *answers_banner(struct work *work, const struct message *message, int64_t now_ms);
+
+/* Hold, banner and desk case of a customer whom no machine can reach (P4). 0, or -1 with *err. */
+int answers_strand(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);
+
+/* The notice is over: takes hold, desk case and banner back as far as they belong to it; grants the clearance when reached. */
+int answers_finish(struct work *work, const struct work_place *place, enum notice_state state, int64_t now_ms, struct err *err);
+
+/* The event of this change. */
+void answers_event(struct work *work, enum notice_state state, int64_t now_ms);
+
+#endif

@@ -1,0 +1,416 @@
+/* worker: see worker.h.
+ *
+ *   entries / due work ──▶ parse ──▶ look up (one round trip per batch) ──▶ ready list
+ *   ready list ──▶ decide (who, what next, which words) ──▶ apply (one round trip per batch) ──▶ send ──▶ outcome ──▶ ready list
+ *
+ * A notice is in exactly one place: being looked up, on the ready list, in an apply, or with a gateway. The table `active` holds all
+ * of them by id, so that the same notice is never worked on twice here; the fence sees to it between workers.
+ *
+ * Guarantees: nothing is sent before the intent to send it is in Redis under this worker's fence; an entry is
+ * acknowledged only in the same step that records what became of it; work that is lost here is handed out again after its lease.
+ *
+ * Fails: a notice that cannot be decided for want of memory is left alone and comes back after its lease. Does not: block. */
+#include "dispatcher/worker.h"
+
+#include "base/log.h"
+#include "dispatcher/intake.h"
+#include "dispatcher/worker_inside.h"
+
+#include <event2/event.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { APPLY_MAX = 512 };
+
+/* ---- the table of active works ------------------------------------------------------------------------------------- */
+
+struct work *worker_find(struct worker *w, const char *id) {
+    struct work *found = NULL;
+    HASH_FIND_STR(w->active, id, found);
+    return found;
+}
+
+void worker_add(struct worker *w, struct work *work) {
+    work->owner = w;
+    HASH_ADD_KEYPTR(hh, w->active, work->id, strlen(work->id), work);
+    w->n_active++;
+}
+
+void worker_drop(struct worker *w, struct work *work) {
+    HASH_DEL(w->active, work);
+    w->n_active--;
+    work_free(work);
+    worker_schedule(w);
+}
+
+void worker_make_ready(struct worker *w, struct work *work) {
+    work->next_in_list = NULL;
+    *w->ready_end = work;
+    w->ready_end = &work->next_in_list;
+    worker_schedule(w);
+}
+
+/* The ready list is worked once per turn of the loop, so that everything that became ready in this turn shares a round trip. */
+void worker_schedule(struct worker *w) {
+    if (!w->flush_scheduled) {
+        w->flush_scheduled = true;
+        event_active(w->flush_event, EV_TIMEOUT, 0);
+    }
+}
+
+static void update_room(struct worker *w) {
+    size_t most = (size_t)w->place.settings->worker.in_flight_max;
+    size_t held = w->n_active;
+    queue_set_room(w->queue, w->draining || held >= most ? 0 : most - held);
+}
+
+static void check_drained(struct worker *w) {
+    if (w->draining && !w->drained && w->n_active == 0 && queue_pending(w->queue) == 0) {
+        w->drained = true;
+        if (w->watch.drained != NULL) {
+            w->watch.drained(w->watch.ctx);
+        }
+    }
+}
+
+/* ---- sending ------------------------------------------------------------------------------------------------------- */
+
+/* An outcome for work that never reached a driver. It goes through the same door as every other, on the next turn. */
+static void take_outcome(struct work *work, const struct outcome *outcome) {
+    struct worker *w = work->owner;
+    struct err err;
+    int64_t now_ms = clock_wall_ms(w->place.clock);
+    if (work_outcome(work, &w->place, outcome, now_ms, worker_random(w), &err) < 0) {
+        log_error("notice %s: %s; it is taken up again after its lease", work->id, err.text);
+        worker_drop(w, work);
+        return;
+    }
+    worker_make_ready(w, work);
+}
+
+static void on_outcome(void *ctx, const struct outcome *outcome) {
+    struct work *work = ctx;
+    struct worker *w = work->owner;
+    gateways_done(w->place.gateways, work->gateway);
+    if (outcome->kind != OUTCOME_SENT) {
+        log_info("notice %s: %s by %s (%s): %s", work->id, outcome_name(outcome->kind), gateways_name(w->place.gateways, work->gateway),
+                 outcome->code, outcome->reason);
+    }
+    take_outcome(work, outcome);
+}
+
+/* The last look before anything leaves the house: the intent may have taken long to be recorded (P2). */
+static bool still_allowed(const struct work *work, const struct worker *w, struct outcome *outcome) {
+    const struct reach_contact *contact = &work->reach.contacts[work->action.contact];
+    const struct contact *point = &work->document.job.customer.contacts[work->action.contact];
+    int64_t now_ms = clock_wall_ms(w->place.clock);
+    if (clock_mono_ms(w->place.clock) >= work->not_after_mono_ms) {
+        outcome_set(outcome, OUTCOME_RETRY, BLAME_NONE, NULL, "the lease ran out before the message was handed over");
+        return false;
+    }
+    enum reach_use use = reach_use_at(contact, point, work->record.effective_at_ms, now_ms);
+    if (use == REACH_NEVER || (use == REACH_EARLY_WARNING && !work->action.early_warning)) {
+        outcome_set(outcome, OUTCOME_REJECTED, BLAME_NONE, NULL, "the change came into force: this contact point may not be used any more");
+        return false;
+    }
+    return true;
+}
+
+static void send_now(struct worker *w, struct work *work) {
+    struct outcome outcome;
+    struct err err;
+    if (!still_allowed(work, w, &outcome)) {
+        take_outcome(work, &outcome);
+        return;
+    }
+    if (gateways_send(w->place.gateways, work->gateway, &work->message, work->not_after_mono_ms, on_outcome, work, &err) < 0) {
+        outcome_set(&outcome, OUTCOME_RETRY, BLAME_GATEWAY, NULL, "not taken by the gateway: %s", err.text);
+        take_outcome(work, &outcome);
+    }
+}
+
+/* ---- applying ------------------------------------------------------------------------------------------------------ */
+
+struct apply {
+    struct worker *worker;
+    size_t n;
+    struct work *works[];
+};
+
+static void on_applied_one(struct worker *w, struct work *work, enum queue_result result) {
+    if (result == QUEUE_STALE) {
+        log_notice("notice %s: another worker has it; left alone", work->id);
+        worker_drop(w, work);
+        return;
+    }
+    work->fence = work->change.fence;
+    work->state = work->change.state;
+    work->has_entry = work->has_entry && work->change.ack == NULL;
+    work->job_kept = work->job_kept || work->change.job_action == QUEUE_JOB_STORE;
+    buf_reset(&work->counts);
+    if (work->next == WORK_SEND) {
+        send_now(w, work);
+    } else {
+        worker_drop(w, work);
+    }
+}
+
+static void on_applied(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
+    struct apply *apply = ctx;
+    struct worker *w = apply->worker;
+    for (size_t i = 0; i < n; i++) {
+        if (results == NULL) {
+            log_error("notice %s: its change was refused by Redis: %s", apply->works[i]->id, err->text);
+            worker_drop(w, apply->works[i]);
+        } else {
+            on_applied_one(w, apply->works[i], results[i]);
+        }
+    }
+    gateways_flush(w->place.gateways);
+    free(apply);
+    check_drained(w);
+}
+
+static void apply_batch(struct worker *w, struct apply *apply) {
+    struct err err;
+    struct queue_change changes[APPLY_MAX];
+    for (size_t i = 0; i < apply->n; i++) {
+        apply->works[i]->change.fence = queue_fence(w->queue);
+        changes[i] = apply->works[i]->change;
+    }
+    if (queue_apply(w->queue, changes, apply->n, on_applied, apply, &err) < 0) {
+        on_applied(apply, NULL, apply->n, &err);
+    }
+}
+
+/* Decides for one work. True where it has a change to apply. */
+static bool decide_one(struct worker *w, struct work *work, int64_t now_ms, int64_t mono_ms) {
+    struct err err;
+    if (work_decide(work, &w->place, now_ms, mono_ms, &err) < 0) {
+        if (work->fence == 0 && work->has_entry && err.code == ERR_MEMBER) {
+            intake_refuse(w, work, NOTICE_DEAD, &err);
+            return false;
+        }
+        log_error("notice %s: cannot be decided: %s; it is taken up again after its lease", work->id, err.text);
+        worker_drop(w, work);
+        return false;
+    }
+    if (work->next == WORK_REFUSE) {
+        intake_refuse(w, work, work->refusal_state, &work->refusal);
+        return false;
+    }
+    return true;
+}
+
+static struct work *pop_ready(struct worker *w) {
+    struct work *work = w->ready;
+    if (work != NULL) {
+        w->ready = work->next_in_list;
+        if (w->ready == NULL) {
+            w->ready_end = &w->ready;
+        }
+    }
+    return work;
+}
+
+static void on_flush(evutil_socket_t fd, short what, void *ctx) {
+    (void)fd;
+    (void)what;
+    struct worker *w = ctx;
+    w->flush_scheduled = false;
+    int64_t now_ms = clock_wall_ms(w->place.clock);
+    int64_t mono_ms = clock_mono_ms(w->place.clock);
+    while (w->ready != NULL) {
+        struct apply *apply = malloc(sizeof *apply + APPLY_MAX * sizeof apply->works[0]);
+        if (apply == NULL) {
+            log_error("out of memory for a batch; what is ready waits for the next turn");
+            return;
+        }
+        *apply = (struct apply){.worker = w};
+        struct work *work;
+        while (apply->n < APPLY_MAX && (work = pop_ready(w)) != NULL) {
+            if (decide_one(w, work, now_ms, mono_ms)) {
+                apply->works[apply->n++] = work;
+            }
+        }
+        if (apply->n == 0) {
+            free(apply);
+        } else {
+            apply_batch(w, apply);
+        }
+    }
+    intake_flush_refusals(w);
+    update_room(w);
+    check_drained(w);
+}
+
+/* ---- banner -------------------------------------------------------------------------------------------------------- */
+
+struct banner_done {
+    struct event *event;
+    channel_done_fn *done;
+    void *ctx;
+};
+
+static void on_banner_done(evutil_socket_t fd, short what, void *ctx) {
+    (void)fd;
+    (void)what;
+    struct banner_done *later = ctx;
+    struct outcome outcome;
+    outcome_set(&outcome, OUTCOME_SENT, BLAME_NONE, NULL, "the banner record is written with this change");
+    event_free(later->event);
+    later->done(later->ctx, &outcome);
+    free(later);
+}
+
+/* The banner record is an effect of the notice's next change, so it appears together with the state that says so. */
+static int put_banner(void *ctx, const struct message *message, channel_done_fn *done, void *done_ctx, struct err *err) {
+    struct worker *w = ctx;
+    struct work *work = (struct work *)((uintptr_t)message - offsetof(struct work, message));
+    work->banner = answers_banner(work, message, clock_wall_ms(w->place.clock));
+    struct banner_done *later = calloc(1, sizeof *later);
+    if (work->banner == NULL || later == NULL) {
+        free(later);
+        return err_no_memory(err);
+    }
+    *later = (struct banner_done){.done = done, .ctx = done_ctx};
+    later->event = event_new(w->base, -1, 0, on_banner_done, later);
+    if (later->event == NULL) {
+        free(later);
+        return err_no_memory(err);
+    }
+    event_active(later->event, EV_TIMEOUT, 0);
+    return 0;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+static void on_ready(void *ctx) {
+    struct worker *w = ctx;
+    log_info("connected to Redis, taking work");
+    if (w->watch.ready != NULL) {
+        w->watch.ready(w->watch.ctx);
+    }
+    update_room(w);
+}
+
+static void on_lost(void *ctx, const struct err *err) {
+    (void)ctx;
+    log_warning("%s; trying again", err->text);
+}
+
+static void on_fatal(void *ctx, const struct err *err) {
+    struct worker *w = ctx;
+    if (w->watch.fatal != NULL) {
+        w->watch.fatal(w->watch.ctx, err);
+    }
+}
+
+static const struct queue_handlers handlers = {
+    .ready = on_ready,
+    .lost = on_lost,
+    .fatal = on_fatal,
+    .entries = intake_on_entries,
+    .due = intake_on_due,
+    .receipts = intake_on_receipts,
+};
+
+static int load_place(struct worker *w, const struct settings *settings, struct arena *arena, struct err *err) {
+    w->place.settings = settings;
+    w->place.rules = settings_rules(settings, arena, err);
+    w->place.routes = w->place.rules == NULL ? NULL : settings_routes(settings, arena, &w->place.n_routes, err);
+    if (w->place.routes == NULL) {
+        return -1;
+    }
+    w->templates = template_set_load(settings->templates.directory, NULL, err);
+    w->place.templates = w->templates;
+    if (w->templates == NULL) {
+        return err_prefix(err, "templates");
+    }
+    w->place.gateways = gateways_open(settings, &w->env, err);
+    return w->place.gateways == NULL ? -1 : 0;
+}
+
+struct worker *worker_new(struct event_base *base, const struct clock *clock, const struct settings *settings, const char *libexec_dir,
+                          struct arena *arena, struct err *err) {
+    struct worker *w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    w->base = base;
+    w->place.clock = clock;
+    w->ready_end = &w->ready;
+    w->random = (uint64_t)clock_wall_ms(clock) * 2862933555777941757ULL + 3037000493ULL;
+    w->env = (struct channel_env){.base = base, .clock = clock, .libexec_dir = libexec_dir, .put_banner = put_banner, .ctx = w};
+    w->flush_event = event_new(base, -1, 0, on_flush, w);
+    if (w->flush_event == NULL) {
+        (void)err_no_memory(err);
+    } else if (load_place(w, settings, arena, err) == 0) {
+        w->queue = queue_new(base, clock, &settings->redis, &handlers, w, err);
+    }
+    if (w->queue == NULL) {
+        worker_free(w);
+        return NULL;
+    }
+    return w;
+}
+
+void worker_watch(struct worker *w, const struct worker_watch *watch) {
+    w->watch = *watch;
+}
+
+static void on_drain_limit(evutil_socket_t fd, short what, void *ctx) {
+    (void)fd;
+    (void)what;
+    struct worker *w = ctx;
+    log_warning("%zu notices are still in flight after the time to drain; they are taken up again later", w->n_active);
+    if (!w->drained && w->watch.drained != NULL) {
+        w->drained = true;
+        w->watch.drained(w->watch.ctx);
+    }
+}
+
+void worker_drain(struct worker *w) {
+    if (w->draining) {
+        return;
+    }
+    w->draining = true;
+    queue_stop_reading(w->queue);
+    log_info("draining: %zu notices in flight", w->n_active);
+    struct timeval limit = {.tv_sec = (time_t)(w->place.settings->worker.drain_ms / 1000),
+                            .tv_usec = (suseconds_t)(w->place.settings->worker.drain_ms % 1000 * 1000)};
+    if (event_base_once(w->base, -1, EV_TIMEOUT, on_drain_limit, w, &limit) < 0) {
+        log_error("no timer for draining; stopping at once");
+        on_drain_limit(-1, 0, w);
+    }
+    worker_schedule(w);
+}
+
+void worker_free(struct worker *w) {
+    if (w == NULL) {
+        return;
+    }
+    gateways_close(w->place.gateways);
+    if (w->queue != NULL) {
+        queue_free(w->queue);
+    }
+    struct work *work;
+    struct work *next;
+    HASH_ITER(hh, w->active, work, next) {
+        HASH_DEL(w->active, work);
+        work_free(work);
+    }
+    intake_fini(w);
+    if (w->flush_event != NULL) {
+        event_free(w->flush_event);
+    }
+    template_set_free(w->templates);
+    free(w);
+}
+
+uint32_t worker_random(struct worker *w) {
+    w->random = w->random * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (uint32_t)(w->random >> 32);
+}

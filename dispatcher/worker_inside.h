@@ -1,0 +1,47 @@
+/* worker_inside: what worker.c, intake.c and control.c share about the worker. Nobody else includes it. */
+#ifndef REACH_DISPATCHER_WORKER_INSIDE_H
+#define REACH_DISPATCHER_WORKER_INSIDE_H
+
+#include "dispatcher/worker.h"
+
+struct event;
+struct refusal_list;
+
+struct worker {
+    struct event_base *base;
+    struct work_place place;
+    struct channel_env env;
+    struct template_set *templates; /* owned; place.templates borrows it */
+    struct queue *queue;
+    struct worker_watch watch;
+    struct work *active; /* uthash by id */
+    size_t n_active;
+    struct work *ready;
+    struct work **ready_end;
+    struct event *flush_event;
+    bool flush_scheduled;
+    struct refusal_list *refusals; /* intake.c */
+    uint64_t random;
+    bool draining;
+    bool drained;
+};
+
+/* The active work of that id, or NULL. */
+struct work *worker_find(struct worker *worker, const char *id);
+
+/* Makes a work active; its id must not be active yet. */
+void worker_add(struct worker *worker, struct work *work);
+
+/* Ends a work here, whatever its state; frees it. */
+void worker_drop(struct worker *worker, struct work *work);
+
+/* Puts an active work on the ready list: it is decided in this turn of the loop. */
+void worker_make_ready(struct worker *worker, struct work *work);
+
+/* Has the ready list worked in this turn of the loop. */
+void worker_schedule(struct worker *worker);
+
+/* A number to spread retries with; not for secrets. */
+uint32_t worker_random(struct worker *worker);
+
+#endif
