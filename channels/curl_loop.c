@@ -1,0 +1,488 @@
+/* curl_loop: see curl_loop.h. The only file that knows libcurl.
+ *
+ * libcurl's multi_socket interface tells which sockets to watch and when to come back (on_socket, on_timer); libevent does the
+ * watching; every event goes back in through curl_multi_socket_action, after which finished transfers are collected. A
+ * watcher may be freed inside that call, so event callbacks carry the loop, never the watcher.
+ *
+ * Exactly one request on the wire. When a kept-alive connection turns out to be dead, libcurl silently sends the request again
+ * on a new one, also a POST whose first copy the peer has read. The pre-request callback, which libcurl calls before each
+ * try, refuses the second try unless not one byte of the first was taken by the kernel (CURLINFO_REQUEST_SIZE); so the
+ * speed of keep-alive is kept and the caller learns NO_ANSWER instead of sending a message twice. The same byte count
+ * tells NOT_SENT from NO_ANSWER after every other failure.
+ *
+ * Nothing foreign steers us: no redirects, no proxy or .netrc from the environment, https only unless allowed, certificate and
+ * host name verified, public addresses only unless allowed (checked on the socket, after the name look-up, so that DNS cannot
+ * lead inside), no decompression, a capped body, a time limit on everything.
+ *
+ * Easy handles are used again: setting one up costs a quarter of a request. It does not retry, queue or judge an answer. */
+#include "channels/curl_loop.h"
+
+#include "base/buf.h"
+#include "channels/curl_address.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum stop { STOP_NONE, STOP_AGAIN, STOP_LATE, STOP_PRIVATE };
+
+struct transfer {
+    struct curl_loop *loop;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct buf body; /* of the answer */
+    bool body_cut;
+    enum stop stop;
+    int64_t not_after_mono_ms;
+    curl_done_fn *done;
+    void *ctx;
+    char error[CURL_ERROR_SIZE];
+    struct transfer *next; /* in `idle`, or in `busy` */
+    struct transfer *prev; /* in `busy` */
+};
+
+struct curl_loop {
+    struct event_base *base;
+    const struct clock *clock;
+    struct curl_limits limits;
+    CURLM *multi;
+    struct event *timer;
+    struct transfer *idle;
+    struct transfer *busy;
+    struct watch *spare; /* watchers without a socket */
+};
+
+/* One socket that libcurl wants watched. */
+struct watch {
+    struct event *event;
+    int libcurl_wants; /* CURL_POLL_* */
+    struct watch *next;
+};
+
+/* ---- answers --------------------------------------------------------------------------------------------------------- */
+
+static const char *answer_header(const struct curl_answer *answer, const char *name) {
+    struct curl_header *header = NULL;
+    return curl_easy_header(answer->handle, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : NULL;
+}
+
+static void take_from_busy(struct transfer *transfer) {
+    struct curl_loop *loop = transfer->loop;
+    if (transfer->prev != NULL) {
+        transfer->prev->next = transfer->next;
+    } else {
+        loop->busy = transfer->next;
+    }
+    if (transfer->next != NULL) {
+        transfer->next->prev = transfer->prev;
+    }
+    transfer->next = transfer->prev = NULL;
+}
+
+/* Why a transfer failed, without the host, address or path that libcurl's own texts hold. */
+static const char *plain_failure(const struct transfer *transfer, CURLcode result) {
+    switch (transfer->stop) {
+    case STOP_AGAIN: return "the gateway closed the connection without an answer";
+    case STOP_LATE: return "the time to begin had passed";
+    case STOP_PRIVATE: return "the gateway's address is private or loopback, which allow_private would have to permit";
+    case STOP_NONE: break;
+    }
+    return curl_easy_strerror(result);
+}
+
+static struct curl_answer describe(const struct transfer *transfer, CURLcode result) {
+    long status = 0;
+    long sent_bytes = 0;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
+    struct curl_answer answer = {.body = buf_str(&transfer->body),
+                                 .body_len = transfer->body.len,
+                                 .body_cut = transfer->body_cut || (result != CURLE_OK && status >= 200),
+                                 .why = "",
+                                 .header = answer_header,
+                                 .handle = transfer->easy};
+    if (answer.body == NULL) {
+        answer.body = "";
+        answer.body_len = 0;
+        answer.body_cut = true;
+    }
+    if (status >= 200 && transfer->stop == STOP_NONE) {
+        answer.end = CURL_ANSWERED;
+        answer.status = (int)status;
+        return answer;
+    }
+    answer.end = sent_bytes == 0 ? CURL_NOT_SENT : CURL_NO_ANSWER;
+    answer.late = answer.end == CURL_NOT_SENT && transfer->stop == STOP_LATE;
+    answer.why = result == CURLE_OK ? "the answer had no final status" : plain_failure(transfer, result);
+    return answer;
+}
+
+/* Reports a transfer that libcurl is done with and makes its handle ready for the next. */
+static void finish(struct transfer *transfer, CURLcode result) {
+    struct curl_loop *loop = transfer->loop;
+    CURLMcode removed = curl_multi_remove_handle(loop->multi, transfer->easy);
+    assert(removed == CURLM_OK);
+    (void)removed;
+    take_from_busy(transfer);
+    struct curl_answer answer = describe(transfer, result);
+    transfer->done(transfer->ctx, &answer);
+    curl_slist_free_all(transfer->headers);
+    transfer->headers = NULL;
+    transfer->next = loop->idle;
+    loop->idle = transfer;
+}
+
+static void collect(struct curl_loop *loop) {
+    int left = 0;
+    for (CURLMsg *message; (message = curl_multi_info_read(loop->multi, &left)) != NULL;) {
+        if (message->msg == CURLMSG_DONE) {
+            struct transfer *transfer = NULL;
+            CURLcode result = message->data.result; /* the message dies with the removal of its handle */
+            (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+            finish(transfer, result);
+        }
+    }
+}
+
+/* ---- between libcurl and libevent ------------------------------------------------------------------------------------ */
+
+static void on_ready(evutil_socket_t fd, short what, void *arg) {
+    struct curl_loop *loop = arg;
+    int running = 0;
+    int flags = ((what & EV_READ) != 0 ? CURL_CSELECT_IN : 0) | ((what & EV_WRITE) != 0 ? CURL_CSELECT_OUT : 0);
+    (void)curl_multi_socket_action(loop->multi, fd, flags, &running);
+    collect(loop);
+}
+
+static void on_time(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    struct curl_loop *loop = arg;
+    int running = 0;
+    (void)curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    collect(loop);
+}
+
+static int on_timer(CURLM *multi, long wait_ms, void *arg) {
+    (void)multi;
+    struct curl_loop *loop = arg;
+    if (wait_ms < 0) {
+        return event_del(loop->timer) < 0 ? -1 : 0;
+    }
+    struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+    return event_add(loop->timer, &wait) < 0 ? -1 : 0;
+}
+
+static void watch_free(struct watch *watch) {
+    if (watch != NULL) {
+        event_free(watch->event);
+        free(watch);
+    }
+}
+
+/* A watcher out of the spare ones or a new one; NULL when there is no memory. */
+static struct watch *watch_get(struct curl_loop *loop) {
+    struct watch *watch = loop->spare;
+    if (watch != NULL) {
+        loop->spare = watch->next;
+        return watch;
+    }
+    watch = calloc(1, sizeof *watch);
+    if (watch != NULL) {
+        watch->event = event_new(loop->base, -1, 0, on_ready, loop);
+        if (watch->event == NULL) {
+            free(watch);
+            return NULL;
+        }
+    }
+    return watch;
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int wants, void *arg, void *socket_arg) {
+    (void)easy;
+    struct curl_loop *loop = arg;
+    struct watch *watch = socket_arg;
+    if (wants == CURL_POLL_REMOVE) {
+        if (watch != NULL) {
+            (void)event_del(watch->event);
+            watch->next = loop->spare;
+            loop->spare = watch;
+            (void)curl_multi_assign(loop->multi, fd, NULL);
+        }
+        return 0;
+    }
+    if (watch == NULL) {
+        watch = watch_get(loop);
+        if (watch == NULL || curl_multi_assign(loop->multi, fd, watch) != CURLM_OK) {
+            watch_free(watch);
+            return -1;
+        }
+    } else if (watch->libcurl_wants == wants) {
+        return 0;
+    } else {
+        (void)event_del(watch->event);
+    }
+    watch->libcurl_wants = wants;
+    short what = (short)(EV_PERSIST | ((wants & CURL_POLL_IN) != 0 ? EV_READ : 0) | ((wants & CURL_POLL_OUT) != 0 ? EV_WRITE : 0));
+    if (event_assign(watch->event, loop->base, fd, what, on_ready, loop) < 0) {
+        return -1;
+    }
+    return event_add(watch->event, NULL) < 0 ? -1 : 0;
+}
+
+/* ---- callbacks of one transfer --------------------------------------------------------------------------------------- */
+
+/* Called by libcurl right before each try to send the request. */
+static int on_request(void *arg, char *peer, char *local, int peer_port, int local_port) {
+    (void)peer;
+    (void)local;
+    (void)peer_port;
+    (void)local_port;
+    struct transfer *transfer = arg;
+    long sent_bytes = 0;
+    if (curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent_bytes) != CURLE_OK || sent_bytes > 0) {
+        transfer->stop = STOP_AGAIN;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    if (clock_mono_ms(transfer->loop->clock) > transfer->not_after_mono_ms) {
+        transfer->stop = STOP_LATE;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    return CURL_PREREQFUNC_OK;
+}
+
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
+    (void)purpose;
+    struct transfer *transfer = arg;
+    if (!transfer->loop->limits.allow_private && !curl_address_is_public(&address->addr)) {
+        transfer->stop = STOP_PRIVATE;
+        return CURL_SOCKET_BAD;
+    }
+    transfer->stop = STOP_NONE; /* another address of the same name may have been refused before */
+    return socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *arg) {
+    struct transfer *transfer = arg;
+    size_t len = size * n;
+    size_t room = (size_t)transfer->loop->limits.answer_max_bytes - transfer->body.len;
+    if (len > room) {
+        buf_put(&transfer->body, data, room);
+        transfer->body_cut = true;
+        return CURL_WRITEFUNC_ERROR;
+    }
+    buf_put(&transfer->body, data, len);
+    return transfer->body.failed ? CURL_WRITEFUNC_ERROR : len;
+}
+
+/* ---- handles --------------------------------------------------------------------------------------------------------- */
+
+static void transfer_free(struct transfer *transfer) {
+    if (transfer == NULL) {
+        return;
+    }
+    curl_easy_cleanup(transfer->easy);
+    curl_slist_free_all(transfer->headers);
+    buf_fini(&transfer->body);
+    free(transfer);
+}
+
+/* The options that are the same for every request of a loop. */
+static CURLcode set_up(struct transfer *transfer) {
+    const struct curl_limits *limits = &transfer->loop->limits;
+    CURL *easy = transfer->easy;
+    CURLcode bad = CURLE_OK;
+#define SET(option, value) bad = bad != CURLE_OK ? bad : curl_easy_setopt(easy, option, value)
+    SET(CURLOPT_PRIVATE, transfer);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_PROTOCOLS_STR, limits->allow_insecure ? "http,https" : "https");
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_PROXY, "");
+    SET(CURLOPT_NOPROXY, "*");
+    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+    SET(CURLOPT_HTTP_VERSION, limits->http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_PIPEWAIT, limits->http2 ? 1L : 0L);
+    SET(CURLOPT_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)limits->connect_timeout_ms);
+    SET(CURLOPT_TIMEOUT_MS, (long)limits->timeout_ms);
+    SET(CURLOPT_MAXAGE_CONN, (long)(limits->keep_alive_ms / 1000));
+    SET(CURLOPT_FORBID_REUSE, limits->keep_alive_ms < 1000 ? 1L : 0L);
+    SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
+    SET(CURLOPT_OPENSOCKETDATA, transfer);
+    SET(CURLOPT_PREREQFUNCTION, on_request);
+    SET(CURLOPT_PREREQDATA, transfer);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, transfer);
+    SET(CURLOPT_ERRORBUFFER, transfer->error);
+    SET(CURLOPT_USERAGENT, limits->user_agent);
+    if (limits->ca_file != NULL) {
+        SET(CURLOPT_CAINFO, limits->ca_file);
+        SET(CURLOPT_CAPATH, NULL);
+    }
+    return bad;
+}
+
+static struct transfer *transfer_get(struct curl_loop *loop, struct err *err) {
+    struct transfer *transfer = loop->idle;
+    if (transfer != NULL) {
+        loop->idle = transfer->next;
+        transfer->next = NULL;
+        return transfer;
+    }
+    transfer = calloc(1, sizeof *transfer);
+    if (transfer != NULL) {
+        transfer->loop = loop;
+        transfer->easy = curl_easy_init();
+    }
+    if (transfer == NULL || transfer->easy == NULL) {
+        free(transfer);
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    CURLcode result = set_up(transfer);
+    if (result != CURLE_OK) {
+        (void)err_set(err, ERR_NET, "libcurl cannot be set up: %s", curl_easy_strerror(result));
+        transfer_free(transfer);
+        return NULL;
+    }
+    return transfer;
+}
+
+static int add_header(struct transfer *transfer, const char *line) {
+    struct curl_slist *longer = curl_slist_append(transfer->headers, line);
+    if (longer == NULL) {
+        return -1;
+    }
+    transfer->headers = longer;
+    return 0;
+}
+
+/* "Expect:" switches off the wait for 100 Continue, which would be one more way to send a body twice. */
+static int set_headers(struct transfer *transfer, const struct curl_request *request) {
+    for (size_t i = 0; i < request->n_headers; i++) {
+        if (add_header(transfer, request->headers[i]) < 0) {
+            return -1;
+        }
+    }
+    return add_header(transfer, "Expect:");
+}
+
+static CURLcode set_request(struct transfer *transfer, const struct curl_request *request) {
+    CURL *easy = transfer->easy;
+    CURLcode bad = CURLE_OK;
+    SET(CURLOPT_URL, request->url);
+    if (request->body != NULL) {
+        SET(CURLOPT_POST, 1L);
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+        SET(CURLOPT_POSTFIELDS, request->body);
+    } else {
+        SET(CURLOPT_HTTPGET, 1L);
+    }
+    SET(CURLOPT_CUSTOMREQUEST, request->method);
+    SET(CURLOPT_HTTPHEADER, transfer->headers);
+    SET(CURLOPT_USERNAME, request->username);
+    SET(CURLOPT_PASSWORD, request->password);
+    SET(CURLOPT_AWS_SIGV4, request->aws_sigv4);
+    if (request->aws_sigv4 == NULL) {
+        SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+    }
+    return bad;
+#undef SET
+}
+
+int curl_loop_start(struct curl_loop *loop, const struct curl_request *request, curl_done_fn *done, void *ctx, struct err *err) {
+    struct transfer *transfer = transfer_get(loop, err);
+    if (transfer == NULL) {
+        return -1;
+    }
+    buf_reset(&transfer->body);
+    transfer->body_cut = false;
+    transfer->stop = STOP_NONE;
+    transfer->not_after_mono_ms = request->not_after_mono_ms;
+    transfer->done = done;
+    transfer->ctx = ctx;
+    CURLcode result = set_headers(transfer, request) < 0 ? CURLE_OUT_OF_MEMORY : set_request(transfer, request);
+    if (result != CURLE_OK || curl_multi_add_handle(loop->multi, transfer->easy) != CURLM_OK) {
+        transfer_free(transfer);
+        return err_set(err, ERR_NET, "libcurl does not take the request: %s", curl_easy_strerror(result));
+    }
+    transfer->next = loop->busy;
+    if (loop->busy != NULL) {
+        loop->busy->prev = transfer;
+    }
+    loop->busy = transfer;
+    return 0;
+}
+
+static CURLMcode set_up_multi(struct curl_loop *loop) {
+    CURLMcode bad = CURLM_OK;
+#define SET(option, value) bad = bad != CURLM_OK ? bad : curl_multi_setopt(loop->multi, option, value)
+    SET(CURLMOPT_SOCKETFUNCTION, on_socket);
+    SET(CURLMOPT_SOCKETDATA, loop);
+    SET(CURLMOPT_TIMERFUNCTION, on_timer);
+    SET(CURLMOPT_TIMERDATA, loop);
+    SET(CURLMOPT_MAX_HOST_CONNECTIONS, (long)loop->limits.connections_max);
+    SET(CURLMOPT_MAXCONNECTS, (long)loop->limits.connections_max);
+    SET(CURLMOPT_PIPELINING, loop->limits.http2 ? (long)CURLPIPE_MULTIPLEX : (long)CURLPIPE_NOTHING);
+#undef SET
+    return bad;
+}
+
+struct curl_loop *curl_loop_new(struct event_base *base, const struct clock *clock, const struct curl_limits *limits, struct err *err) {
+    static bool global_done;
+    if (!global_done && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        (void)err_set(err, ERR_NET, "libcurl cannot be started");
+        return NULL;
+    }
+    global_done = true;
+    struct curl_loop *loop = calloc(1, sizeof *loop);
+    if (loop == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    loop->base = base;
+    loop->clock = clock;
+    loop->limits = *limits;
+    loop->multi = curl_multi_init();
+    loop->timer = evtimer_new(base, on_time, loop);
+    if (loop->multi == NULL || loop->timer == NULL || set_up_multi(loop) != CURLM_OK) {
+        curl_loop_free(loop);
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    return loop;
+}
+
+void curl_loop_free(struct curl_loop *loop) {
+    if (loop == NULL) {
+        return;
+    }
+    while (loop->busy != NULL) {
+        finish(loop->busy, CURLE_ABORTED_BY_CALLBACK);
+    }
+    for (struct transfer *next, *transfer = loop->idle; transfer != NULL; transfer = next) {
+        next = transfer->next;
+        transfer_free(transfer);
+    }
+    if (loop->multi != NULL) {
+        (void)curl_multi_cleanup(loop->multi);
+    }
+    for (struct watch *next, *watch = loop->spare; watch != NULL; watch = next) {
+        next = watch->next;
+        watch_free(watch);
+    }
+    if (loop->timer != NULL) {
+        event_free(loop->timer);
+    }
+    free(loop);
+}
+
+int64_t curl_loop_date_s(const char *text) {
+    return (int64_t)curl_getdate(text, NULL);
+}
