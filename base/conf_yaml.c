@@ -93,28 +93,20 @@ static const char *objection(const yaml_event_t *event) {
     return tag != NULL ? "tags (!name) are not allowed: the type of a key is fixed" : NULL;
 }
 
-static struct conf_node *new_node(struct reading *reading, const yaml_event_t *event, int depth) {
+/* Whether a node may begin with this event. 0, or -1 with the reason. */
+static int check_node(struct reading *reading, const yaml_event_t *event, int depth) {
     int line = line_of(event->start_mark);
     const char *wrong = objection(event);
     if (wrong != NULL) {
-        (void)fail_at(reading, ERR_SYNTAX, line, wrong);
-        return NULL;
+        return fail_at(reading, ERR_SYNTAX, line, wrong);
     }
     if (depth > CONF_DEPTH_MAX) {
-        (void)fail_at(reading, ERR_LIMIT, line, "nested too deeply (allowed: 12 levels)");
-        return NULL;
+        return fail_at(reading, ERR_LIMIT, line, "nested too deeply (allowed: 12 levels)");
     }
     if (++reading->n_nodes > CONF_NODES_MAX) {
-        (void)fail_at(reading, ERR_LIMIT, line, "too many values (allowed: 100000 in one file)");
-        return NULL;
+        return fail_at(reading, ERR_LIMIT, line, "too many values (allowed: 100000 in one file)");
     }
-    struct conf_node *node = arena_alloc(reading->arena, sizeof *node);
-    if (node == NULL) {
-        (void)err_no_memory(reading->err);
-        return NULL;
-    }
-    node->line = line;
-    return node;
+    return 0;
 }
 
 static int set_scalar(struct reading *reading, struct conf_node *node, const yaml_event_t *event) {
@@ -160,8 +152,8 @@ static int read_items(struct reading *reading, struct conf_node *node, int depth
     }
 }
 
-/* Takes a key; 1 with *key_r, 0 at the end of the mapping, -1. */
-static int read_key(struct reading *reading, const struct conf_node *mapping, const struct conf_node **key_r) {
+/* Takes a key; 1 with key->text and key->line, 0 at the end of the mapping, -1. */
+static int read_key(struct reading *reading, const struct conf_node *mapping, struct conf_node *key) {
     yaml_event_t event;
     if (next_event(reading, &event) < 0) {
         return -1;
@@ -176,8 +168,11 @@ static int read_key(struct reading *reading, const struct conf_node *mapping, co
         (void)fail_at(reading, ERR_SYNTAX, line_of(event.start_mark), wrong != NULL ? wrong : "a key must be a plain word");
         goto out;
     }
-    struct conf_node *key = new_node(reading, &event, 0);
-    if (key == NULL || set_scalar(reading, key, &event) < 0) {
+    if (check_node(reading, &event, 0) < 0) {
+        goto out;
+    }
+    key->line = line_of(event.start_mark);
+    if (set_scalar(reading, key, &event) < 0) {
         goto out;
     }
     const struct conf_node *earlier = conf_node_get(mapping, key->text);
@@ -186,7 +181,6 @@ static int read_key(struct reading *reading, const struct conf_node *mapping, co
                      earlier->line);
         goto out;
     }
-    *key_r = key;
     rc = 1;
 out:
     yaml_event_delete(&event);
@@ -195,7 +189,7 @@ out:
 
 static int read_members(struct reading *reading, struct conf_node *node, int depth) {
     struct conf_node *last = NULL;
-    const struct conf_node *key = NULL;
+    struct conf_node key;
     int rc;
     while ((rc = read_key(reading, node, &key)) == 1) {
         yaml_event_t event;
@@ -207,21 +201,26 @@ static int read_members(struct reading *reading, struct conf_node *node, int dep
         if (child == NULL) {
             return -1;
         }
-        child->name = key->text;
-        child->line = key->line;
+        child->name = key.text;
+        child->line = key.line;
         append(node, &last, child);
         if (node->n > CONF_MEMBERS_MAX) {
-            return fail_at(reading, ERR_LIMIT, key->line, "too many keys (allowed: 1000 in one mapping)");
+            return fail_at(reading, ERR_LIMIT, key.line, "too many keys (allowed: 1000 in one mapping)");
         }
     }
     return rc;
 }
 
 static struct conf_node *read_node(struct reading *reading, const yaml_event_t *event, int depth) {
-    struct conf_node *node = new_node(reading, event, depth);
-    if (node == NULL) {
+    if (check_node(reading, event, depth) < 0) {
         return NULL;
     }
+    struct conf_node *node = arena_alloc(reading->arena, sizeof *node);
+    if (node == NULL) {
+        (void)err_no_memory(reading->err);
+        return NULL;
+    }
+    node->line = line_of(event->start_mark);
     int rc;
     if (event->type == YAML_SCALAR_EVENT) {
         rc = set_scalar(reading, node, event);
