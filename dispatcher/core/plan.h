@@ -1,7 +1,11 @@
 /* plan: what to do next for one notice. Pure: route, verdict, history and the time in; one action and its reason out.
  *
  * The route's steps are followed in order. Within a step the surviving contact points of its channel are tried in the order
- * given. A rejected or exhausted contact point moves on; when no step is left the desk takes over. */
+ * given. A rejected or exhausted contact point moves on; when no step is left the desk takes over.
+ *
+ * Evidence counts whenever it comes, also for a step that was left: but never from an early warning, never from a contact point
+ * that does not survive (any more) or was changed after suspect_since, and where the verdict is `passive` never less than seen. A
+ * bounce takes `sent` and `delivered` back, not what the customer did (seen, acknowledged). */
 #ifndef REACH_CORE_PLAN_H
 #define REACH_CORE_PLAN_H
 
@@ -15,10 +19,11 @@ int evidence_find(const char *name, enum evidence *evidence_r); /* 1 found, 0 no
 
 struct route_step {
     enum channel_id channel;
-    enum evidence success;  /* what counts as reached */
-    int64_t wait_ms;        /* success `sent`: how long without a bounce; otherwise: how long to wait for it before moving on */
-    int64_t attempts_max;   /* per contact point */
-    int64_t retry_for_ms;   /* per contact point, from its first attempt; then it is exhausted */
+    enum evidence success; /* what counts as reached */
+    int64_t wait_ms;       /* success `sent`: how long without a bounce; otherwise: how long to wait for it before moving on
+                            * (0: until the notice expires) */
+    int64_t attempts_max;  /* per contact point; below 1 counts as 1 */
+    int64_t retry_for_ms;  /* per contact point, from its first attempt; then it is exhausted. 0: attempts_max alone limits */
 };
 
 struct route {
@@ -30,27 +35,29 @@ struct route {
 /* What has happened on one contact point in one step; kept in the notice's record. */
 struct plan_try {
     uint32_t step;
-    char contact_key[17];     /* plan_contact_key() */
+    char contact_key[17]; /* plan_contact_key() */
     uint32_t attempts;
-    enum outcome_kind last;   /* outcome of the last attempt; OUTCOME_UNKNOWN also while it is in flight */
-    bool early_warning;       /* never counts as evidence */
-    bool failed_later;        /* a bounce or a failed delivery came after `sent` */
-    enum evidence best;       /* best evidence so far (EVIDENCE_SENT once sent) */
+    enum outcome_kind last; /* outcome of the last attempt; OUTCOME_UNKNOWN also while it is in flight */
+    bool early_warning;     /* never counts as evidence */
+    bool failed_later;      /* a bounce or a failed delivery came after `sent` */
+    enum evidence best;     /* best evidence so far (EVIDENCE_SENT once sent) */
     int64_t first_at_ms;
-    int64_t last_at_ms;       /* of the last attempt or its outcome */
-    int64_t retry_at_ms;      /* after OUTCOME_RETRY or OUTCOME_UNKNOWN: not before this */
+    int64_t last_at_ms;  /* of the last attempt or its outcome */
+    int64_t retry_at_ms; /* after OUTCOME_RETRY or OUTCOME_UNKNOWN: not before this */
 };
 
-/* 16 hex digits that name a contact point within a notice, the same after a restart and in every process:
- * SipHash-like keyed by nothing secret, over channel name and canonical address. */
+/* 16 hex digits that name a contact point within a notice, the same after a restart and in every process: SipHash-2-4
+ * with a key of zeros over channel name, NUL, canonical address (struct reach_contact). */
 void plan_contact_key(enum channel_id channel, const char *canonical, char out[17]);
 
 enum plan_kind {
-    PLAN_SEND,      /* send to contacts[contact] by `step` now */
-    PLAN_WAIT,      /* nothing to do before at_ms */
-    PLAN_REACHED,   /* the route's evidence is there (`contact`, `step` say where) */
-    PLAN_STRANDED,  /* no surviving contact point at all, or the route is exhausted: hold, banner, desk */
-    PLAN_EXPIRED    /* expires_at has passed */
+    PLAN_SEND,     /* send to contacts[contact] by `step` now */
+    PLAN_WAIT,     /* nothing to do before at_ms */
+    PLAN_REACHED,  /* the route's evidence is there (`contact`, `step` say where) */
+    PLAN_STRANDED, /* no surviving contact point at all, or the route is exhausted: hold, banner, desk. Where none survives, a
+                    * doomed one that still works is first sent one early warning each (PLAN_SEND), as long as effective_at
+                    * has not come; a customer with nothing but a banner gets them too */
+    PLAN_EXPIRED   /* expires_at has passed */
 };
 
 struct plan_question {
@@ -66,16 +73,17 @@ struct plan_question {
 
 struct plan_action {
     enum plan_kind kind;
-    size_t step;        /* PLAN_SEND, PLAN_REACHED, PLAN_WAIT for evidence */
-    size_t contact;
+    size_t step;        /* PLAN_SEND, PLAN_REACHED, PLAN_WAIT */
+    size_t contact;     /* the same; an index into the customer's contact points */
     bool early_warning; /* PLAN_SEND to a doomed contact point before effective_at */
     bool exhausted;     /* PLAN_STRANDED: contact points survive but all have been tried in vain */
-    bool desk_too;      /* passive: only a banner survives; send it, and open a desk case at once */
-    int64_t at_ms;      /* PLAN_WAIT */
+    bool desk_too;      /* PLAN_SEND, PLAN_WAIT: only a banner survives; go on, and open a desk case at once */
+    int64_t at_ms;      /* PLAN_WAIT; 0: no time, only new evidence or a new contact point can change anything */
     char reason[160];   /* one line, no address; never empty */
 };
 
-/* Decides. Cannot fail. */
+/* Decides. Cannot fail. Tries that belong to no contact point or step (any more) are ignored. Linear as long as the tries stand in
+ * the order in which they were made, which is the order of the route; contact points times tries at worst. */
 void plan_next(const struct plan_question *question, struct plan_action *action);
 
 /* When to try again after `attempts` attempts: exponential backoff from base_ms, capped, with full jitter by

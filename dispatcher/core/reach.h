@@ -12,7 +12,8 @@
 struct doomed_set;
 
 /* The set of `disables` (its accounts and domains; with audience_accounts also every account in `audience`, which may
- * be NULL). NULL with *err naming the member ("disables.accounts[3]"). Lives in the arena. */
+ * be NULL). An account is a mailbox or an E.164 number. NULL with *err naming the member ("disables.accounts[3]",
+ * "audience[17]"). Lives in the arena. */
 const struct doomed_set *doomed_set_new(const struct mailbox_rules *rules, const struct disables *disables,
                                         const struct address_list *audience, struct arena *arena, struct err *err);
 
@@ -22,16 +23,20 @@ const char *verdict_name(enum verdict verdict);
 
 struct reach_contact {
     bool survives;
-    bool weak;             /* survives, but is unverified (or changed after suspect_since): alone no evidence */
-    bool doomed;           /* dies with the change itself (may carry an early warning before effective_at) */
-    const char *canonical; /* how this contact point is compared: canonical mailbox, number, token, login */
-    const char *reason;    /* in words for a service desk; never NULL */
+    bool weak;                 /* survives, but is unverified or changed after suspect_since */
+    bool evidence_counts;      /* survives and was not changed after suspect_since: what arrives there may be evidence */
+    bool doomed;               /* works now and dies with the change: it is in the set, or leads only there (may carry an early
+                                * warning before effective_at) */
+    size_t first;              /* index of the first contact point with the same address; its own index where it is the first */
+    const char *canonical;     /* how this contact point is compared: canonical mailbox, number, token, login */
+    const char *reason;        /* in words for a service desk, with addresses; never NULL */
+    const char *reason_masked; /* the same with every address masked; never NULL */
 };
 
 struct reach_answer {
     enum verdict verdict;
-    bool single_route;               /* all surviving routes share one mail domain or one gateway */
-    struct reach_contact *contacts;  /* one per contact point of the customer, in their order */
+    bool single_route;              /* all surviving routes (the passive ones apart) share one mail domain or one gateway */
+    struct reach_contact *contacts; /* one per contact point of the customer, in their order */
     size_t n_contacts;
 };
 
@@ -40,15 +45,29 @@ struct reach_question {
     const struct doomed_set *doomed;
     const struct customer *customer;
     int64_t suspect_since_ms; /* 0: not given */
+    /* A contact point or target that cannot be valid does not survive, with the reason, instead of failing the whole answer. For
+     * customers out of the contact book, where one bad entry must not cost them the good ones. */
+    bool tolerate_invalid;
+    /* The gateway of each channel where only one is configured, for single_route; NULL entries: several, or not known. */
+    const char *sole_gateway[CHANNEL_COUNT];
 };
 
-/* Answers for the time from effective_at on. Everything in *answer lives in `arena`. 0; -1 with *err where an address
- * cannot be a valid one ("customer.contacts[2].address") or memory is short. Time and memory are linear in the size of the customer. */
+/* Answers for the time from effective_at on. Everything in *answer lives in `arena` or is borrowed from the question. 0; -1 with
+ * *err where an address cannot be a valid one ("customer.contacts[2].address") or memory is short. Time and memory are linear in
+ * the size of the customer; nothing recurses.
+ *
+ * The same address given twice is one contact point: the worse status and the conditions of all its entries hold. */
 int reach_decide(const struct reach_question *question, struct arena *arena, struct reach_answer *answer, struct err *err);
 
 /* May this contact point carry this message now? The check that is made again at every attempt (P2): a surviving one always, a
- * doomed one (status permitting) only strictly before `effective_at_ms` and only as an early warning. */
+ * doomed one (status permitting) only strictly before `effective_at_ms` and only as an early warning. effective_at_ms 0: the
+ * change is in force already. */
 enum reach_use { REACH_NEVER, REACH_EARLY_WARNING, REACH_EVIDENCE };
 enum reach_use reach_use_at(const struct reach_contact *contact, const struct contact *point, int64_t effective_at_ms, int64_t now_ms);
+
+/* The customer as the notice must see them where a job gives suspect_since: behind every contact point that was changed after
+ * that moment stands its previous address as a contact point of its own, so that the route tells both (the changed one alone is
+ * no evidence). Where there is nothing to add, *out is a copy of *in that shares its contacts. 0, or -1 with *err (no memory). */
+int reach_with_previous(const struct customer *in, int64_t suspect_since_ms, struct arena *arena, struct customer *out, struct err *err);
 
 #endif
