@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 /* ---- channels ------------------------------------------------------------------------------------------------------
- * The one list of channels. What the core must know of a channel is in its traits; nobody compares names.
- *   address: how addresses are compared and checked.  passive: it tells a customer only when they come by themselves. */
+ * The one list of channels, in an order that is stored: append only. What the core must know of a channel is in its traits; nobody compares
+ * names. address: how addresses are compared and checked.  passive: it tells a customer only when they come by themselves. */
 enum address_kind { ADDRESS_MAILBOX, ADDRESS_E164, ADDRESS_TOKEN, ADDRESS_LOGIN };
 
 #define CHANNEL_LIST(X)                                                                                                                    \
@@ -37,6 +37,7 @@ const struct channel_traits *channel_traits(enum channel_id id);
 int channel_find(const char *name, enum channel_id *id_r);
 
 /* ---- contact points and customers ---------------------------------------------------------------------------------- */
+/* In an order that is stored: append only. */
 #define CONTACT_STATUS_LIST(X)                                                                                                             \
     X(CONTACT_ACTIVE, "active")                                                                                                            \
     X(CONTACT_UNVERIFIED, "unverified")                                                                                                    \
@@ -95,9 +96,10 @@ struct job {
     int64_t expires_at_ms;   /* 0: never */
     int64_t promise_ms;      /* a duration; 0: none */
     int64_t suspect_since_ms;
-    const char *route;    /* NULL: the default route */
-    const char *campaign; /* NULL: a single notice */
-    json_t *data;         /* object of template values; borrowed from the parsed document, or NULL */
+    const char *route;      /* NULL: the default route */
+    const char *campaign;   /* NULL: a single notice */
+    const char *attributes; /* JSON text of the customer attributes, or NULL */
+    json_t *data;           /* object of template values; borrowed from the parsed document, or NULL */
 };
 
 /* ---- the life of a notice ------------------------------------------------------------------------------------------

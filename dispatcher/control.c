@@ -8,9 +8,7 @@
 #include "dispatcher/control.h"
 
 #include "base/log.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "dispatcher/intake.h"
 
 static void on_control(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
     (void)results;
@@ -30,16 +28,20 @@ void control_acknowledge(struct worker *w, const struct queue_entry *entry) {
 
 /* ---- contact ------------------------------------------------------------------------------------------------------- */
 
-static int store_contact(struct worker *w, struct work *work, struct err *why) {
-    char *text = json_dumps(json_object_get(work->document.root, "customer"), JSON_COMPACT);
-    if (text == NULL) {
-        return err_no_memory(why);
+void control_contact(struct worker *w, struct work *work, const char *book_text, int64_t now_ms) {
+    struct err why;
+    err_clear(&why);
+    if (work_person(work, &w->place, book_text, BOOK_WHOLE, now_ms, &why) < 0) {
+        intake_refuse(w, work, NOTICE_DEAD, &why);
+        return;
     }
-    struct queue_effect effect = {QUEUE_HSET, "contacts", work->document.job.customer.id, text, 0};
-    struct queue_control control = {.entry = &work->entry, .counts = "contact", .effects = &effect, .n_effects = 1};
-    int result = queue_control(w->queue, &control, 1, on_control, w, why);
-    free(text);
-    return result;
+    struct queue_effect effect = {QUEUE_HSET, "contacts", work->document.job.customer.id, work->book_text, 0};
+    struct queue_control control = {
+        .entry = &work->entry, .counts = "contact", .effects = &effect, .n_effects = work->book_text == NULL ? 0 : 1};
+    if (queue_control(w->queue, &control, 1, on_control, w, &why) < 0) {
+        log_error("contact job %s: %s; it comes back after its lease", work->id, why.text);
+    }
+    worker_drop(w, work);
 }
 
 /* ---- resolve, cancel ----------------------------------------------------------------------------------------------- */
@@ -62,13 +64,7 @@ static int aim_at_notice(struct worker *w, struct work **work, enum notice_state
 
 int control_prepare(struct worker *w, struct work **work, struct err *why) {
     switch ((*work)->document.type) {
-    case JOB_CONTACT:
-        if (store_contact(w, *work, why) < 0) {
-            return -1;
-        }
-        work_free(*work);
-        *work = NULL;
-        return 0;
+    case JOB_CONTACT: return 0;
     case JOB_RESOLVE: return aim_at_notice(w, work, NOTICE_RESOLVED, why);
     case JOB_CANCEL: return aim_at_notice(w, work, NOTICE_CANCELLED, why);
     case JOB_DISABLED:

@@ -8,6 +8,9 @@
  * goes on like any other, or it was dealt with and *work is NULL. -1 with *why: it is refused. */
 int control_prepare(struct worker *worker, struct work **work, struct err *why);
 
+/* Merges a `contact` job into the contact book (`book_text` is what the book holds, or NULL) and drops the work. */
+void control_contact(struct worker *worker, struct work *work, const char *book_text, int64_t now_ms);
+
 /* Acknowledges an entry that needs nothing else. */
 void control_acknowledge(struct worker *worker, const struct queue_entry *entry);
 

@@ -70,7 +70,7 @@ static int ask_reach(struct work *work, const struct work_place *place, struct e
                                       .doomed = work->doomed,
                                       .customer = &job->customer,
                                       .suspect_since_ms = job->suspect_since_ms,
-                                      .tolerate_invalid = job->customer_by_id};
+                                      .tolerate_invalid = work->from_book};
     if (reach_decide(&question, &work->arena, &work->reach, err) < 0) {
         return -1;
     }
@@ -338,6 +338,10 @@ static int finish_change(struct work *work, const struct work_place *place, enum
         work_effect(work, QUEUE_SET, arena_printf(&work->arena, "banner:{%s}", work->record.customer), NULL, work->banner,
                     work->record.expires_at_ms);
         work->banner = NULL;
+    }
+    if (work->book_text != NULL) {
+        work_effect(work, QUEUE_HSET, "contacts", work->record.customer, work->book_text, 0);
+        work->book_text = NULL;
     }
     answers_event(work, state, now_ms);
     record_write(&work->record, &work->record_text);

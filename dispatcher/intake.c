@@ -8,7 +8,6 @@
  * work that memory does not suffice for stays pending in Redis and comes back after its lease. */
 #include "dispatcher/intake.h"
 
-#include "base/json.h"
 #include "base/log.h"
 #include "dispatcher/control.h"
 
@@ -153,25 +152,10 @@ static bool is_origin(const struct work *work, const struct record *record) {
     return record->origin != NULL && strcmp(origin, record->origin) == 0;
 }
 
-/* The contact book's customer, where the job names only the id. */
-static int fill_customer(struct work *work, const struct worker *w, const char *book, struct err *err) {
-    if (!work->document.job.customer_by_id || work->stop != NOTICE_STATE_COUNT) {
-        return 0;
-    }
-    if (book == NULL) {
-        return err_member(err, "customer.id", "is not in the contact book, and the job gives no contact points");
-    }
-    work->book = json_parse_strict(book, strlen(book), 1 << 20, err);
-    if (work->book == NULL || job_read_customer(work->book, w->place.rules, &work->arena, &work->document.job.customer, err) < 0) {
-        return -1;
-    }
-    return 0;
-}
-
 static void begin_new(struct worker *w, struct work *work, const struct queue_found *found, int64_t now_ms) {
     struct err why;
     err_clear(&why);
-    if (fill_customer(work, w, found->customer, &why) < 0 || work_begin(work, &w->place, now_ms, &why) < 0) {
+    if (work_person(work, &w->place, found->customer, BOOK_GLIMPSE, now_ms, &why) < 0 || work_begin(work, &w->place, now_ms, &why) < 0) {
         if (why.code == ERR_MEMORY) {
             worker_drop(w, work);
             return;
@@ -184,7 +168,7 @@ static void begin_new(struct worker *w, struct work *work, const struct queue_fo
 
 static void resume_held(struct worker *w, struct work *work, const struct queue_found *found, int64_t now_ms) {
     struct err err;
-    if (fill_customer(work, w, found->customer, &err) < 0) {
+    if (work->stop == NOTICE_STATE_COUNT && work_person(work, &w->place, found->customer, BOOK_GLIMPSE, now_ms, &err) < 0) {
         log_warning("notice %s: %s; it goes on without contact points", work->id, err.text);
     }
     if (work_resume(work, &w->place, &found->held, now_ms, &err) < 0) {
@@ -216,6 +200,10 @@ static void take_missing(struct worker *w, struct work *work, const struct queue
 }
 
 static void take_found(struct worker *w, struct work *work, const struct queue_found *found, int64_t now_ms) {
+    if (work->document.type == JOB_CONTACT) {
+        control_contact(w, work, found->customer, now_ms);
+        return;
+    }
     if (!found->held.found) {
         take_missing(w, work, found, now_ms);
         return;
@@ -279,7 +267,7 @@ static void look_up(struct worker *w, struct intake_batch *batch) {
     for (size_t i = 0; i < batch->n; i++) {
         const struct job *job = &batch->works[i]->document.job;
         names[i] = batch->works[i]->id;
-        names[batch->n + i] = job->customer_by_id ? job->customer.id : NULL;
+        names[batch->n + i] = job->customer.id;
     }
     struct err err;
     if (queue_lookup(w->queue, names, names + batch->n, batch->n, on_found, batch, &err) < 0) {

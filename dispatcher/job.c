@@ -14,6 +14,7 @@
 #include "base/json.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ADDRESS_MAX_BYTES = 4096, NAME_MAX_BYTES = 256, LOCALE_MAX_BYTES = 35, ZONE_MAX_BYTES = 64 };
@@ -135,6 +136,17 @@ static int read_contacts(struct reader *r, struct json_in *in, struct customer *
 
 /* ---- customer ------------------------------------------------------------------------------------------------------ */
 
+/* Attributes are kept as they are; nobody here reads them. */
+static int keep_attributes(struct reader *r, const json_t *attributes, struct job *job) {
+    if (attributes == NULL) {
+        return 0;
+    }
+    char *text = json_dumps(attributes, JSON_COMPACT);
+    job->attributes = text == NULL ? NULL : arena_strdup(r->arena, text);
+    free(text);
+    return job->attributes == NULL ? err_no_memory(r->err) : 0;
+}
+
 static int read_customer(struct reader *r, json_t *value, const char *path, struct job *job) {
     struct customer *customer = &job->customer;
     struct json_in in;
@@ -144,21 +156,17 @@ static int read_customer(struct reader *r, json_t *value, const char *path, stru
     customer->locale = json_in_string(&in, "locale", JSON_OPTIONAL, LOCALE_MAX_BYTES);
     customer->time_zone = json_in_string(&in, "time_zone", JSON_OPTIONAL, ZONE_MAX_BYTES);
     job->customer_by_id = json_is_object(value) && json_object_get(value, "contacts") == NULL;
-    (void)json_in_object(&in, "attributes", JSON_OPTIONAL);
+    const json_t *attributes = json_in_object(&in, "attributes", JSON_OPTIONAL);
     (void)read_list(r, &in, "accounts", JSON_OPTIONAL, &customer->accounts);
     (void)read_contacts(r, &in, customer);
-    return json_in_end(&in);
+    return json_in_end(&in) < 0 ? -1 : keep_attributes(r, attributes, job);
 }
 
-int job_read_customer(json_t *value, const struct mailbox_rules *rules, struct arena *arena, struct customer *customer, struct err *err) {
+int job_read_customer(json_t *value, const struct mailbox_rules *rules, struct arena *arena, struct job *job, struct err *err) {
     struct reader r = {rules, arena, err};
-    struct job job = {0};
+    *job = (struct job){0};
     err_clear(err);
-    if (read_customer(&r, value, "", &job) < 0) {
-        return -1;
-    }
-    *customer = job.customer;
-    return 0;
+    return read_customer(&r, value, "", job);
 }
 
 /* ---- what is disabled ---------------------------------------------------------------------------------------------- */

@@ -26,8 +26,8 @@ int job_parse(const char *text, size_t len, const struct mailbox_rules *rules, s
 
 void job_document_fini(struct job_document *document);
 
-/* Reads one customer object (contact book entry, line of a contacts file). Strings are borrowed from `value`; lists live in
- * `arena`. 0, or -1 with *err naming the member ("contacts[2].address"). */
-int job_read_customer(json_t *value, const struct mailbox_rules *rules, struct arena *arena, struct customer *customer, struct err *err);
+/* Reads one customer object (line of a contacts file) into job->customer and job->attributes. Strings are borrowed from `value`;
+ * lists live in `arena`. 0, or -1 with *err naming the member ("contacts[2].address"). */
+int job_read_customer(json_t *value, const struct mailbox_rules *rules, struct arena *arena, struct job *job, struct err *err);
 
 #endif

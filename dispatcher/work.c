@@ -31,7 +31,6 @@ void work_free(struct work *work) {
         return;
     }
     job_document_fini(&work->document);
-    json_decref(work->book);
     buf_fini(&work->record_text);
     buf_fini(&work->event);
     buf_fini(&work->counts);

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/message.h"
+#include "dispatcher/book.h"
 #include "dispatcher/core/plan.h"
 #include "dispatcher/gateways.h"
 #include "dispatcher/job.h"
@@ -37,7 +38,8 @@ struct work {
     struct arena arena;
     struct job_document document;
     struct record record;
-    json_t *book;           /* the contact book's entry where the job names only the customer; owned */
+    const char *book_text;  /* the customer's new contact book entry, to be written with the next change; NULL: unchanged */
+    bool from_book;         /* some of the contact points may come from the contact book */
     const char *id;         /* of the notice */
     enum notice_state stop; /* the notice is to end in this state (resolve, cancel); NOTICE_STATE_COUNT: no */
     const char *body;       /* the job as it came; in the arena */
@@ -86,6 +88,11 @@ void work_free(struct work *work);
 
 /* Parses the job of `work`. 0, or -1 with *err; `id_r` as in job_parse. */
 int work_parse(struct work *work, const struct mailbox_rules *rules, const char **id_r, struct err *err);
+
+/* Merges the job's customer with the contact book's entry (NULL: none) into work->document.job.customer, and notes the new entry if it
+ * changed. `kind`: what the job says about contact points it does not mention. 0, or -1 with *err. */
+int work_person(struct work *work, const struct work_place *place, const char *book_text, enum book_news kind, int64_t now_ms,
+                struct err *err);
 
 /* Makes the first record of a new notice. 0, or -1 with *err (unknown route). */
 int work_begin(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);

@@ -1,0 +1,60 @@
+/* person: who the customer of a notice is: what the job says, merged with what the contact book knows.
+ *
+ * The book may know a contact point that the job does not mention, and the job may bring one that the book has never seen. Both
+ * count: a customer is stranded only if neither knows a way (P4), and what a job has shown once is kept even if upstream deletes
+ * it (P7). The merged entry goes back into the book with the notice's own change.
+ *
+ * Does not: read Redis; the caller hands over the book's text. */
+#include "dispatcher/work.h"
+
+#include <string.h>
+
+/* The same mailbox, number, token or login? */
+static int same_address(void *ctx, enum channel_id channel, const char *a, const char *b) {
+    char canonical_a[MAILBOX_MAX];
+    char canonical_b[MAILBOX_MAX];
+    if (strcmp(a, b) == 0) {
+        return 1;
+    }
+    if (channel_traits(channel)->address != ADDRESS_MAILBOX) {
+        return 0;
+    }
+    return mailbox_canon(ctx, a, canonical_a, NULL) == 0 && mailbox_canon(ctx, b, canonical_b, NULL) == 0 &&
+           strcmp(canonical_a, canonical_b) == 0;
+}
+
+/* mailbox_canon() takes its rules as a const pointer; a callback's context is not one. */
+static void *rules_context(const struct work_place *place) {
+    return (void *)(uintptr_t)place->rules;
+}
+
+static int keep_entry(struct work *work, const struct book_entry *entry, struct err *err) {
+    struct buf text = BUF_INIT;
+    book_pack(entry, &text);
+    const char *packed = buf_str(&text);
+    work->book_text = packed == NULL ? NULL : arena_strndup(&work->arena, packed, text.len);
+    buf_fini(&text);
+    return work->book_text == NULL ? err_no_memory(err) : 0;
+}
+
+int work_person(struct work *work, const struct work_place *place, const char *book_text, enum book_news kind, int64_t now_ms,
+                struct err *err) {
+    struct job *job = &work->document.job;
+    struct book_entry news = {.customer = job->customer, .attributes = job->attributes};
+    struct book_entry old;
+    struct book_entry merged;
+    if (book_text == NULL && job->customer_by_id) {
+        return err_member(err, "customer.id", "is not in the contact book, and the job gives no contact points");
+    }
+    if (book_text != NULL && book_unpack(book_text, strlen(book_text), job->customer.id, &work->arena, &old, err) < 0) {
+        return -1;
+    }
+    int changed =
+        book_merge(book_text == NULL ? NULL : &old, &news, kind, now_ms, same_address, rules_context(place), &work->arena, &merged, err);
+    if (changed < 0) {
+        return -1;
+    }
+    job->customer = merged.customer;
+    work->from_book = book_text != NULL;
+    return changed == 0 || job->customer_by_id ? 0 : keep_entry(work, &merged, err);
+}
