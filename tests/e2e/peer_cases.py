@@ -306,7 +306,7 @@ class Rules(unittest.TestCase):
         with Peer() as peer:
             with open(os.path.join(peer.top, "bad.json"), "w") as file:
                 file.write('{"rules":[{"phase":"nowhere","action":"drop"}]}')
-            run = subprocess.run([peer.program, "--store", peer.store, "--smtp", "127.0.0.1:0", "--rules", file.name], capture_output=True)
+            run = subprocess.run([peer.program, "--dir", peer.store, "--smtp", "127.0.0.1:0", "--rules", file.name], capture_output=True)
             self.assertEqual(run.returncode, 1)
             self.assertIn(b"nowhere", run.stderr)
 

@@ -1,5 +1,6 @@
 # lib.sh: what every shell test needs. Source it first:
 #
+#   # shellcheck source=tests/support/lib.sh
 #   . "$(dirname "$0")/../support/lib.sh"
 #
 # It gives a private directory $T, ends every process it started by its pid when the test ends however it ends, and prints the logs of
@@ -39,6 +40,18 @@ need() {
     done
 }
 
+# need_npm: the modules of tests/package.json, installed once per checkout; skips the test where they cannot be had.
+need_npm() {
+    need node npm
+    local modules=$TOP/tests/node_modules
+    (
+        flock 9
+        cmp -s "$TOP/tests/package-lock.json" "$modules/.installed" && exit 0
+        npm ci --prefix "$TOP/tests" >"$T/npm.log" 2>&1 && cp "$TOP/tests/package-lock.json" "$modules/.installed"
+    ) 9>"${TMPDIR:-/tmp}/reachd-npm-$(id -u).lock" || skip "npm ci did not work: $(grep -m1 -i 'error' "$T/npm.log" || echo 'see npm ci --prefix tests')"
+    export NODE_PATH=$modules
+}
+
 # wait_until SECONDS WHAT COMMAND...: runs COMMAND until it succeeds; fails naming WHAT.
 wait_until() {
     local seconds=$1 what=$2 end
@@ -64,6 +77,7 @@ start() {
 # finish NAME: waits for its end; its exit status in $STATUS.
 finish() {
     STATUS=0
+    # shellcheck disable=SC2034 # for the caller
     wait "${PID[$1]}" || STATUS=$?
     unset "PID[$1]"
 }
@@ -92,7 +106,7 @@ clean_up() {
     done
     if [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
         for name in "$T"/*.log; do
-            [ -s "$name" ] && { say "---- the end of $(basename "$name")"; tail -n 20 "$name" >&2; }
+            [ -s "$name" ] && [ "$name" != "$T/npm.log" ] && { say "---- the end of $(basename "$name")"; tail -n 20 "$name" >&2; }
         done
     fi
     if [ -n "${KEEP:-}" ]; then say "left behind: $T"; else rm -rf "$T"; fi
@@ -170,7 +184,7 @@ start_peer() {
     need sandbox-peer
     PEER_DIR=$T/peer
     rm -f "$T/ports.json"
-    start peer "$B/sandbox-peer" --store "$PEER_DIR" --smtp 127.0.0.1:0 --http 127.0.0.1:0 --ports-file "$T/ports.json" "$@"
+    start peer "$B/sandbox-peer" --dir "$PEER_DIR" --smtp 127.0.0.1:0 --http 127.0.0.1:0 --ports-file "$T/ports.json" "$@"
     wait_until 20 "sandbox-peer is ready" test -s "$T/ports.json"
     SMTP_PORT=$(json "$T/ports.json" 'd["smtp"]')
     HTTP_PORT=$(json "$T/ports.json" 'd["http"]')

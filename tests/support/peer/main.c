@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 static const char usage_text[] =
-    "usage: sandbox-peer --store DIR [--smtp ADDR:PORT] [--http ADDR:PORT] [--https ADDR:PORT] [--ports-file FILE]\n"
-    "  --store DIR          keep messages below DIR (mail/, sms/, push/, http/, index.ndjson, refused.ndjson)\n"
+    "usage: sandbox-peer --dir DIR [--smtp ADDR:PORT] [--http ADDR:PORT] [--https ADDR:PORT] [--ports-file FILE]\n"
+    "  --dir DIR            keep messages below DIR (mail/, sms/, push/, http/, index.ndjson, refused.ndjson)\n"
     "  --no-files           keep only the index           --quiet-store        keep only counts (for benchmarks)\n"
     "  --rules FILE         misbehave as FILE says        --ports-file FILE    write the chosen ports as JSON when ready\n"
     "  --tls-cert FILE      certificate chain (PEM): offers STARTTLS, needed for --https      --tls-key FILE  its key\n"
@@ -34,7 +34,7 @@ static const char usage_text[] =
     "Addresses are loopback addresses; port 0 chooses a free one.\n";
 
 enum {
-    OPT_STORE = 256,
+    OPT_DIR = 256,
     OPT_SMTP,
     OPT_HTTP,
     OPT_HTTPS,
@@ -50,7 +50,7 @@ enum {
 };
 
 struct command_line {
-    const char *store, *smtp, *http, *https, *ports_file, *rules, *cert, *key, *tls_max, *tls_min;
+    const char *dir, *smtp, *http, *https, *ports_file, *rules, *cert, *key, *tls_max, *tls_min;
     int no_files, quiet, auth_in_clear, require_tls, require_auth, chunking, dsn, die_with_parent;
     struct smtp_options options;
 };
@@ -63,7 +63,7 @@ static void usage(int status) {
 static void take_option(struct command_line *line, int option, char *value) {
     switch (option) {
     case 0: break; /* a flag, set by getopt_long() itself */
-    case OPT_STORE: line->store = value; break;
+    case OPT_DIR: line->dir = value; break;
     case OPT_SMTP: line->smtp = value; break;
     case OPT_HTTP: line->http = value; break;
     case OPT_HTTPS: line->https = value; break;
@@ -81,7 +81,7 @@ static void take_option(struct command_line *line, int option, char *value) {
 }
 
 static void read_command_line(struct command_line *line, int argc, char **argv) {
-    const struct option known[] = {{"store", required_argument, NULL, OPT_STORE},
+    const struct option known[] = {{"dir", required_argument, NULL, OPT_DIR},
                                    {"smtp", required_argument, NULL, OPT_SMTP},
                                    {"http", required_argument, NULL, OPT_HTTP},
                                    {"https", required_argument, NULL, OPT_HTTPS},
@@ -108,7 +108,7 @@ static void read_command_line(struct command_line *line, int argc, char **argv) 
         take_option(line, option, optarg);
     }
     bool nowhere = line->smtp == NULL && line->http == NULL && line->https == NULL;
-    if (optind < argc || nowhere || (line->store == NULL && !line->quiet) || line->options.max_bytes == 0) {
+    if (optind < argc || nowhere || (line->dir == NULL && !line->quiet) || line->options.max_bytes == 0) {
         usage(2);
     }
     line->options.auth_in_clear = line->auth_in_clear != 0;
@@ -178,7 +178,7 @@ struct peer {
 static int peer_open(struct peer *peer, struct command_line *line, struct err *err) {
     enum sink_mode mode = line->quiet ? SINK_COUNT : line->no_files ? SINK_INDEX : SINK_FILES;
     peer->world.rules = line->rules != NULL ? rules_read(line->rules, err) : rules_new();
-    peer->world.sink = peer->world.rules == NULL ? NULL : sink_open(line->store, mode, err);
+    peer->world.sink = peer->world.rules == NULL ? NULL : sink_open(line->dir, mode, err);
     if (peer->world.sink == NULL) {
         return -1;
     }

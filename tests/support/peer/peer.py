@@ -23,7 +23,7 @@ class Peer:
         if os.path.exists(ports):
             os.unlink(ports)
         self.process = subprocess.Popen(
-            [self.program, "--store", self.store, "--smtp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ports-file", ports,
+            [self.program, "--dir", self.store, "--smtp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ports-file", ports,
              "--die-with-parent", *self.options])
         end = time.monotonic() + 20
         while not os.path.exists(ports):
