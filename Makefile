@@ -2,7 +2,7 @@
 #
 #   CC=clang            another compiler            B=DIR          build somewhere else (default build/)
 #   SAN=address,undefined  sanitizers               WERROR=1       warnings are errors (CI)
-#   DEPS=skip           do not look for packages
+#   DEPS=skip           do not look for packages       V=1            print whole commands
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
 
@@ -43,6 +43,9 @@ LIBS_DAEMON := -lhiredis -levent -levent_openssl -lcurl -lssl -ljwt -lcmark-gfm 
 LIBS_CLI := $(LIBS_DAEMON) -lsmartcols -lgmime-3.0 -lgobject-2.0 -lglib-2.0
 LIBS_MAILER := -lesmtp -lssl $(LIBS_CORE)
 
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-4s %s\n' '$(1)' '$(2)')
+
 # ---- what is built from what -------------------------------------------------------------------------------------------
 LIB_SRC := $(wildcard base/*.c dispatcher/core/*.c templates/*.c queue/*.c) \
            $(filter-out dispatcher/main.c,$(wildcard dispatcher/*.c)) $(wildcard channels/*.c)
@@ -72,7 +75,8 @@ deps: ## install the Debian packages that building and testing need
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 # The Lua scripts become C strings, so that a program carries the scripts that fit it. ('?' is escaped because of C's trigraphs.)
 $(B)/gen/queue_scripts.h: $(LUA) Makefile
@@ -83,20 +87,26 @@ $(call obj,$(wildcard queue/*.c)): $(B)/gen/queue_scripts.h
 
 $(LIB): $(call obj,$(LIB_SRC))
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)ar qcs $@ $^
 
 $(B)/reachd: $(call obj,$(REACHD_SRC)) $(LIB)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS_DAEMON)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS_DAEMON)
 $(B)/reachctl: $(call obj,$(CTL_SRC)) $(LIB)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS_CLI)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS_CLI)
 $(B)/reachd-mailer: $(call obj,$(MAILER_SRC)) $(LIB)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS_MAILER)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS_MAILER)
 $(B)/sandbox-peer: $(call obj,$(PEER_SRC)) $(LIB)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ -levent -levent_openssl -lssl $(LIBS_CORE)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ -levent -levent_openssl -lssl $(LIBS_CORE)
 
 $(TESTS) $(BENCHES): $(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(SUPPORT_SRC)) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) $^ -o $@ -lcmocka $(LIBS_CLI) -ldl
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ -lcmocka $(LIBS_CLI) -ldl
 
 clean: ## remove what was built
 	rm -rf build build-*

@@ -8,7 +8,7 @@ TEST_JOBS ?= 2
 SHELL_TESTS := $(wildcard tests/*/test_*.sh)
 PICKED = $(foreach t,$(1),$(if $(findstring $(T),$(t)),$(t)))
 
-.PHONY: test test-programs lint format check-format check-includes check-scripts tidy install
+.PHONY: test test-programs lint format check-format check-includes check-scripts tidy
 test-programs: $(PROGRAMS) $(TESTS)
 
 test: all ## build everything and run all tests
