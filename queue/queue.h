@@ -30,7 +30,7 @@ struct queue_settings {
     int64_t batch;             /* entries per read, default 512 */
     int64_t lease_ms;          /* how long a worker owns what it took */
     int64_t connect_timeout_ms;
-    int64_t events_max;        /* approximate length of reach:events */
+    int64_t events_max; /* approximate length of reach:events */
 };
 
 extern const struct conf_table queue_table;
@@ -40,9 +40,9 @@ enum lane { LANE_URGENT, LANE_BULK, LANE_COUNT };
 struct queue_entry {
     enum lane lane;
     const char *stream_id;
-    const char *body;     /* field `job`, or NULL where the entry has none */
+    const char *body; /* field `job`, or NULL where the entry has none */
     size_t body_len;
-    unsigned deliveries;  /* how often it was handed out, 1 the first time */
+    unsigned deliveries; /* how often it was handed out, 1 the first time */
 };
 
 /* A notice as Redis holds it. */
@@ -54,9 +54,16 @@ struct queue_record {
     const char *job;    /* the job as it came, where it is kept; else NULL */
 };
 
-struct queue_due { const char *id; struct queue_record held; };
+struct queue_due {
+    const char *id;
+    struct queue_record held;
+};
 
-struct queue_receipt { const char *stream_id; const char *body; size_t body_len; };
+struct queue_receipt {
+    const char *stream_id;
+    const char *body;
+    size_t body_len;
+};
 
 struct queue_handlers {
     /* Connected, settings checked, group there, own pending entries about to be read again. */
@@ -94,8 +101,8 @@ uint64_t queue_fence(struct queue *queue);
 
 /* ---- look-up ------------------------------------------------------------------------------------------------------ */
 struct queue_found {
-    struct queue_record held;   /* of ids[i] */
-    const char *customer;       /* contact book entry of customers[i] (JSON), or NULL */
+    struct queue_record held; /* of ids[i] */
+    const char *customer;     /* contact book entry of customers[i] (dispatcher/book.h), or NULL */
 };
 
 /* The answers live in the arena, which is handed over. */
@@ -105,6 +112,25 @@ typedef void queue_lookup_fn(void *ctx, const struct queue_found *found, size_t 
  * (no memory). */
 int queue_lookup(struct queue *queue, const char *const *ids, const char *const *customers, size_t n, queue_lookup_fn *done, void *ctx,
                  struct err *err);
+
+/* ---- read --------------------------------------------------------------------------------------------------------- */
+enum queue_ask_kind {
+    QUEUE_ASK_STRING,      /* the string under `key` (without the prefix) */
+    QUEUE_ASK_FIELD,       /* `field` of the hash under `key` */
+    QUEUE_ASK_OPEN_NOTICES /* ids of the notices of customer `key` that are not finished, newest first, separated by blanks; at most 100 */
+};
+
+struct queue_ask {
+    enum queue_ask_kind kind;
+    const char *key;
+    const char *field;
+};
+
+/* values[i] answers asks[i], NULL where there is nothing. The values live in the arena, which is handed over. */
+typedef void queue_read_fn(void *ctx, const char *const *values, size_t n, struct arena *arena_take);
+
+/* Reads n values in one round trip. Arguments are copied. 0 or -1 with *err (no memory). */
+int queue_read(struct queue *queue, const struct queue_ask *asks, size_t n, queue_read_fn *done, void *ctx, struct err *err);
 
 /* ---- change ------------------------------------------------------------------------------------------------------- */
 enum queue_op {
@@ -119,7 +145,7 @@ enum queue_op {
 /* Something that must become true in the same atomic step (a banner, a hold, a desk case, a clearance). */
 struct queue_effect {
     enum queue_op op;
-    const char *key;   /* without the prefix */
+    const char *key; /* without the prefix */
     const char *field;
     const char *value;
     int64_t at_ms;
@@ -129,25 +155,25 @@ enum queue_job { QUEUE_JOB_AS_IS, QUEUE_JOB_STORE, QUEUE_JOB_DROP };
 
 struct queue_change {
     const char *id;
-    const char *customer;        /* customer's id: links the notice to it when the notice is new */
-    uint64_t fence_seen;         /* the token in the record the worker saw; 0: there must be no record */
-    uint64_t fence;              /* the token from now on */
-    enum notice_state state;     /* must be held */
-    const char *record;          /* the worker's text, kept as it is */
+    const char *customer;    /* customer's id: links the notice to it when the notice is new */
+    uint64_t fence_seen;     /* the token in the record the worker saw; 0: there must be no record */
+    uint64_t fence;          /* the token from now on */
+    enum notice_state state; /* must be held */
+    const char *record;      /* the worker's text, kept as it is */
     enum queue_job job_action;
-    const char *job;             /* QUEUE_JOB_STORE */
+    const char *job; /* QUEUE_JOB_STORE */
     size_t job_len;
-    int64_t due_at_ms;           /* when to hand it out again; 0: never; -1: leave as it is */
+    int64_t due_at_ms;             /* when to hand it out again; 0: never; -1: leave as it is */
     const struct queue_entry *ack; /* acknowledge this entry in the same step; or NULL */
-    const char *counts;          /* names of counters to raise by one, separated by blanks ("sent:email fallback"); or NULL */
-    const char *event;           /* JSON object for reach:events; or NULL */
+    const char *counts;            /* names of counters to raise by one, separated by blanks ("sent:email fallback"); or NULL */
+    const char *event;             /* JSON object (or several, with commas between) for reach:events; or NULL */
     const struct queue_effect *effects;
     size_t n_effects;
 };
 
 enum queue_result {
     QUEUE_APPLIED,
-    QUEUE_STALE   /* the record is not the one the worker saw: somebody else owns the notice. Nothing was changed. */
+    QUEUE_STALE /* the record is not the one the worker saw: somebody else owns the notice. Nothing was changed. */
 };
 
 /* `err` is NULL; or set where a script failed for a reason that will not pass (then `results` is NULL and nothing was changed). */
@@ -164,7 +190,7 @@ struct queue_refusal {
     const char *id;          /* the job's id where it could be read, or NULL */
     const char *member;      /* member at fault, or "" */
     const char *reason;
-    const char *event;       /* or NULL */
+    const char *event; /* or NULL */
 };
 int queue_refuse(struct queue *queue, const struct queue_refusal *refusals, size_t n, queue_apply_fn *done, void *ctx, struct err *err);
 

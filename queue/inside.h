@@ -1,0 +1,168 @@
+/* inside: what the files of the queue share with one another; nobody else includes it.
+ *
+ *   queue.c    the object: made, freed, room, tokens
+ *   connect.c  one connection: greeting, settings check, groups, loss, backoff
+ *   calls.c    commands that must be answered: kept until they are, sent again after a loss
+ *   change.c   a batch of changes -> one call of a script; its answers
+ *   lookup.c   a batch of look-ups -> one call of up to three HMGETs
+ *   read.c     single values and a customer's open notices
+ *   reading.c  new entries, own pending entries, entries of the dead; receipts
+ *   upkeep.c   due notices, trimming: what happens by the clock */
+#ifndef REACH_QUEUE_INSIDE_H
+#define REACH_QUEUE_INSIDE_H
+
+#include "queue/command.h"
+#include "queue/held.h"
+#include "queue/keys.h"
+#include "queue/queue.h"
+#include "queue/reply.h"
+#include "queue/scripts.h"
+
+#include <event2/event.h>
+#include <hiredis/async.h>
+#include <sys/queue.h>
+
+enum { CALL_PARTS_MAX = 3 };
+
+struct call;
+
+/* What a kind of call does with its replies. */
+struct call_kind {
+    /* One part's reply, no error. It is gone afterwards. -1 where it is not what it should be. */
+    int (*answer)(struct queue *queue, struct call *call, size_t part, const redisReply *reply);
+    /* Every part is there (err NULL), or Redis refused for good. Tells the worker; must not free the call. */
+    void (*finish)(struct queue *queue, struct call *call, const struct err *err);
+    /* Frees what hangs on `data`; finish may not have happened. */
+    void (*drop)(struct call *call);
+    /* An error that will not pass by itself is waited out as well: the owner cannot be told. */
+    bool patient;
+};
+
+struct call {
+    TAILQ_ENTRY(call) link;
+    const struct call_kind *kind;
+    void *data;
+    struct command parts[CALL_PARTS_MAX];
+    size_t n_parts;
+    size_t n_answered;
+    bool sent;            /* on the present connection */
+    enum trouble trouble; /* the worst among its parts so far */
+    char error[256];      /* the error that goes with it */
+};
+
+TAILQ_HEAD(call_list, call);
+
+/* Where reading stands. */
+struct reading {
+    enum stream own; /* own pending entries of this stream are being read again; STREAM_COUNT: done */
+    char cursor[48]; /* in it */
+    unsigned busy;   /* read commands not answered yet */
+    size_t reserved; /* room promised to them */
+    size_t got;      /* entries that this round has brought */
+    int64_t idle_ms; /* pause before the next round when one brings nothing */
+    struct event *timer;
+    int64_t reclaim_at_ms; /* monotonic: when the streams are looked through next for entries of the dead */
+    enum stream reclaim;   /* which one is being looked through; STREAM_COUNT: none */
+    char reclaim_cursor[48];
+    size_t receipts_out; /* handed out, not done yet */
+};
+
+struct upkeep {
+    struct event *timer;
+    bool claiming;
+    size_t reserved;     /* room promised to the claim under way */
+    int64_t next_due_ms; /* wall clock: when the earliest notice is due, as far as known */
+    int64_t trim_at_ms;  /* monotonic */
+    bool trim_wanted;    /* something was acknowledged since the last one */
+};
+
+struct queue {
+    struct event_base *base;
+    const struct clock *clock;
+    const struct queue_settings *settings;
+    const struct queue_handlers *handlers;
+    void *ctx;
+    struct arena arena; /* names, scripts, secrets: for the queue's life */
+    struct queue_keys keys;
+    struct script scripts[SCRIPT_COUNT];
+    const char *consumer;
+    const char *password; /* or NULL */
+
+    /* connection */
+    redisAsyncContext *redis; /* NULL: none */
+    bool ready;
+    bool told_lost;     /* lost() was called since the last ready() */
+    bool dead;          /* fatal() was called: nothing is tried any more */
+    unsigned greetings; /* answers of the greeting still missing */
+    unsigned backoff;   /* failed tries in a row */
+    struct event *reconnect_timer;
+    struct event *connect_timer;
+    struct event *resend_timer;
+    bool in_trouble; /* Redis refuses for a while (OOM, LOADING, ...): reading pauses, calls wait */
+    bool trouble_told;
+    unsigned trouble_tries;
+    int64_t answered_at_ms; /* monotonic: when Redis last answered anything */
+
+    uint64_t epoch; /* upper half of tokens */
+    uint32_t token; /* lower half */
+
+    struct call_list calls;
+    size_t n_calls;
+    struct held held;
+
+    size_t room;
+    bool stopped;
+    struct reading reading;
+    struct upkeep upkeep;
+};
+
+/* ---- connect.c ---- */
+int connect_init(struct queue *queue, struct err *err); /* the first try starts from the loop */
+/* Drops the connection (if any) and comes back after a while. */
+void connect_drop(struct queue *queue, const char *why);
+void connect_fini(struct queue *queue);
+/* Redis refuses for good: tells the daemon, once. */
+void connect_fatal(struct queue *queue, const char *text);
+/* What every error reply leads to, beside what becomes of the call. */
+void connect_trouble(struct queue *queue, enum trouble trouble, const char *text);
+/* Redis takes commands again. */
+void connect_well(struct queue *queue);
+/* Makes the group of a stream, from its beginning. */
+void connect_make_group(struct queue *queue, enum stream stream);
+void connect_load_scripts(struct queue *queue);
+/* Sends a finished command and frees it. The callback gets a NULL reply when the connection is lost. 0 or -1. */
+int connect_send(struct queue *queue, struct command *command, redisCallbackFn *fn, void *data);
+/* The queue of a callback's connection, or NULL where that connection is no longer the present one. */
+struct queue *connect_queue_of(redisAsyncContext *redis);
+
+/* ---- calls.c ---- */
+struct call *call_new(const struct call_kind *kind, void *data);
+void call_free(struct call *call);
+/* Ends its commands and queues the call; sends it where there is a connection. Takes the call in any case. 0 or -1 with *err. */
+int call_submit(struct queue *queue, struct call *call_take, struct err *err);
+/* Sends everything that is not on its way. */
+void calls_send(struct queue *queue);
+/* The connection is gone: nothing is on its way any more. */
+void calls_unsent(struct queue *queue);
+void calls_fini(struct queue *queue);
+/* Starts EVALSHA <sha> <number of keys> <first n keys of the key list>. */
+void call_script(const struct queue *queue, struct command *command, enum script_id script, enum key first, size_t n_keys);
+
+/* ---- reading.c ---- */
+int reading_init(struct queue *queue, struct err *err);
+void reading_fini(struct queue *queue);
+/* A connection is ready: own pending entries first. */
+void reading_restart(struct queue *queue);
+/* Something has changed (room, a pause is over): read if it is time. */
+void reading_poke(struct queue *queue);
+/* Room that is neither used nor promised. */
+size_t reading_free_room(const struct queue *queue);
+
+/* ---- upkeep.c ---- */
+int upkeep_init(struct queue *queue, struct err *err);
+void upkeep_fini(struct queue *queue);
+void upkeep_restart(struct queue *queue);
+/* A notice will be due at due_ms. */
+void upkeep_due_at(struct queue *queue, int64_t due_ms);
+
+#endif

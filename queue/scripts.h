@@ -1,0 +1,28 @@
+/* scripts: the Lua scripts of queue/lua/, each with its name in Redis (SHA-1 of its text). */
+#ifndef REACH_QUEUE_SCRIPTS_H
+#define REACH_QUEUE_SCRIPTS_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+#define SCRIPT_LIST(X)                                                                                                                     \
+    X(SCRIPT_APPLY, apply)                                                                                                                 \
+    X(SCRIPT_SETTLE, settle)                                                                                                               \
+    X(SCRIPT_CLAIM, claim)                                                                                                                 \
+    X(SCRIPT_RECLAIM, reclaim)                                                                                                             \
+    X(SCRIPT_READ, read)                                                                                                                   \
+    X(SCRIPT_TRIM, trim)                                                                                                                   \
+    X(SCRIPT_EPOCH, epoch)
+
+#define SCRIPT_ENUM(id, name) id,
+enum script_id { SCRIPT_LIST(SCRIPT_ENUM) SCRIPT_COUNT };
+
+struct script {
+    const char *text;
+    char sha[41]; /* 40 hex digits */
+};
+
+/* Puts each script together with lua/common.lua in `arena` and names it. 0, or -1 with *err. */
+int scripts_make(struct arena *arena, struct script scripts[SCRIPT_COUNT], struct err *err);
+
+#endif
