@@ -40,9 +40,9 @@ static size_t find_node(const struct graph *graph, const char *key) {
     return SIZE_MAX;
 }
 
-static size_t push_node(struct graph *graph, enum address_kind kind, const char *canonical, const char *text) {
+static size_t push_node(struct graph *graph, enum address_kind kind, const char *canonical) {
     struct node *node = &graph->nodes[graph->n_nodes];
-    *node = (struct node){.kind = kind, .status = CONTACT_ACTIVE, .valid = true, .first = SIZE_MAX, .canonical = canonical, .text = text};
+    *node = (struct node){.kind = kind, .status = CONTACT_ACTIVE, .valid = true, .first = SIZE_MAX, .canonical = canonical};
     if (kind == ADDRESS_MAILBOX || kind == ADDRESS_E164) {
         node->why = doomed_set_find(graph->question->doomed, canonical);
     }
@@ -56,7 +56,7 @@ static size_t push_invalid(struct graph *graph, enum address_kind kind, const st
         (void)err_no_memory(err);
         return SIZE_MAX;
     }
-    size_t i = push_node(graph, ADDRESS_TOKEN, "", "");
+    size_t i = push_node(graph, ADDRESS_TOKEN, "");
     graph->nodes[i].kind = kind;
     graph->nodes[i].valid = false;
     graph->nodes[i].invalid = text;
@@ -82,10 +82,10 @@ static const char *make_key(struct graph *graph, enum address_kind kind, const c
 }
 
 /* The node of a key, made where there is none yet. */
-static size_t node_for(struct graph *graph, enum address_kind kind, const char *key, const char *text) {
+static size_t node_for(struct graph *graph, enum address_kind kind, const char *key) {
     size_t i = find_node(graph, key);
     if (i == SIZE_MAX) {
-        i = push_node(graph, kind, key + 1, text);
+        i = push_node(graph, kind, key + 1);
         if (graph->mapped) {
             (void)str_map_add(&graph->by_key, key, i);
         }
@@ -116,7 +116,7 @@ static int add_contact(struct graph *graph, size_t c, struct err *err) {
     const char *key = make_key(graph, kind, point->address, &why);
     size_t i;
     if (key != NULL) {
-        i = node_for(graph, kind, key, point->address);
+        i = node_for(graph, kind, key);
     } else {
         char member[64];
         (void)snprintf(member, sizeof member, "customer.contacts[%zu].address", c);
@@ -156,7 +156,7 @@ static size_t target_node(struct graph *graph, const char *address, const char *
         return invalid_node(graph, kind, member, &why, err);
     }
     if (kind != ADDRESS_TOKEN) {
-        return node_for(graph, kind, key, address);
+        return node_for(graph, kind, key);
     }
     char *opaque = arena_strdup(graph->arena, key);
     if (opaque == NULL) {
@@ -179,7 +179,7 @@ static int add_edges(struct graph *graph, size_t c, const struct address_list *l
         if (target == SIZE_MAX) {
             return -1;
         }
-        graph->edges[graph->n_edges++] = (struct edge){target, c, forward};
+        graph->edges[graph->n_edges++] = (struct edge){target, c, list->items[k], forward};
     }
     return 0;
 }

@@ -30,8 +30,9 @@ struct node {
 
 /* One entry of depends_on or forwards_to. */
 struct edge {
-    size_t target; /* node */
-    size_t source; /* contact point */
+    size_t target;    /* node */
+    size_t source;    /* contact point */
+    const char *text; /* the target as it is written here */
     bool forward;
 };
 

@@ -14,14 +14,14 @@
 
 #define MASK_MAX (MAILBOX_MAX + 16)
 
-/* How an address is put into a sentence: as it is, masked, or not at all. */
-static const char *spell(const struct node *node, bool masked, char buffer[MASK_MAX]) {
+/* How a target is put into a sentence: as it is written, masked, or not at all. */
+static const char *spell(const struct node *node, const char *text, bool masked, char buffer[MASK_MAX]) {
     if (!node->valid) {
         return "an entry";
     }
     switch (node->kind) {
     case ADDRESS_MAILBOX:
-    case ADDRESS_E164: return masked ? text_mask_address(node->text, buffer, MASK_MAX) : node->text;
+    case ADDRESS_E164: return masked ? text_mask_address(text, buffer, MASK_MAX) : text;
     case ADDRESS_TOKEN: return "a push token";
     case ADDRESS_LOGIN: break;
     }
@@ -124,39 +124,40 @@ static const char *status_reason(const struct graph *graph, size_t c, const stru
 }
 
 /* The first condition of a contact point that is not met, or NULL; *forwards_r: how many targets the forward has, 0 for a dependency. */
-static const struct node *unmet(const struct graph *graph, size_t c, size_t *forwards_r) {
-    const struct node *first_forward = NULL;
+static const struct edge *unmet(const struct graph *graph, size_t c, size_t *forwards_r) {
+    const struct edge *forward = NULL;
     size_t forwards = 0;
     bool led = false;
     for (size_t e = graph->first_edge[c]; e < graph->first_edge[c + 1]; e++) {
-        const struct node *target = &graph->nodes[graph->edges[e].target];
-        bool alive = target->alive[WORLD_AFTER];
-        if (!graph->edges[e].forward && !alive) {
+        const struct edge *edge = &graph->edges[e];
+        bool alive = graph->nodes[edge->target].alive[WORLD_AFTER];
+        if (!edge->forward && !alive) {
             *forwards_r = 0;
-            return target;
+            return edge;
         }
-        if (graph->edges[e].forward) {
-            first_forward = first_forward == NULL ? target : first_forward;
+        if (edge->forward) {
+            forward = forward == NULL ? edge : forward;
             led |= alive;
             forwards++;
         }
     }
     *forwards_r = forwards;
-    return led ? NULL : first_forward;
+    return led ? NULL : forward;
 }
 
 static const char *condition_reason(const struct graph *graph, size_t c, bool masked) {
     char mask[MASK_MAX], more[64] = "";
     size_t forwards = 0;
-    const struct node *target = unmet(graph, c, &forwards);
-    if (target == NULL) {
+    const struct edge *edge = unmet(graph, c, &forwards);
+    if (edge == NULL) {
         return "another entry for the same address depends on something that does not survive";
     }
     if (forwards > 1) {
-        (void)snprintf(more, sizeof more, ", and to %zu more that do not survive", forwards - 1);
+        (void)snprintf(more, sizeof more, ", and to %zu more, none of which survives", forwards - 1);
     }
-    return join(graph->arena, forwards == 0 ? "it depends on " : "it only forwards to ", spell(target, masked, mask), which_is(target),
-                more, NULL);
+    const struct node *target = &graph->nodes[edge->target];
+    return join(graph->arena, forwards == 0 ? "it depends on " : "it only forwards to ", spell(target, edge->text, masked, mask),
+                which_is(target), more, NULL);
 }
 
 static const char *dead_reason(const struct graph *graph, size_t c, const struct node *node, bool masked) {
