@@ -29,8 +29,8 @@ void template_report_fini(struct template_report *report);
 
 struct template_set; /* immutable once loaded */
 
-/* Loads and checks every notice below `dir` (<dir>/<notice>/<locale>/{email.md,sms.txt,push.md,banner.md}). NULL with *err where the directory
- * cannot be read or the report holds an error (*err then gives the first). `report` may be NULL; the caller finishes it. */
+/* Loads and checks every notice below `dir` (<dir>/<notice>/<locale>/{email.md,sms.txt,push.md,banner.md}). NULL with *err where the
+ * directory cannot be read or the report holds an error (*err then gives the first). `report` may be NULL; the caller finishes it. */
 struct template_set *template_set_load(const char *dir, struct template_report *report, struct err *err);
 void template_set_free(struct template_set *set);
 

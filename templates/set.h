@@ -1,0 +1,102 @@
+/* set: what a loaded set is made of. Private to templates/. */
+#ifndef REACH_TEMPLATES_SET_H
+#define REACH_TEMPLATES_SET_H
+
+#include "base/conf.h"
+#include "templates/dates.h"
+#include "templates/program.h"
+#include "templates/template.h"
+
+enum { SLOTS_MAX = 64 };
+
+/* ---- variables ----------------------------------------------------------------------------------------------------- */
+#define VARIABLE_TYPE_LIST(X)                                                                                                              \
+    X(VARIABLE_STRING, "string")                                                                                                           \
+    X(VARIABLE_URL, "url")                                                                                                                 \
+    X(VARIABLE_DATE, "date")                                                                                                               \
+    X(VARIABLE_NUMBER, "number")                                                                                                           \
+    X(VARIABLE_FLAG, "flag")                                                                                                               \
+    X(VARIABLE_LIST, "list")
+
+#define VARIABLE_TYPE_ENUM(id, name) id,
+enum variable_type { VARIABLE_TYPE_LIST(VARIABLE_TYPE_ENUM) VARIABLE_TYPE_COUNT };
+
+/* One row of notice.yaml's `variables`, or one of the engine's own. */
+struct variable {
+    struct conf_where where;
+    const char *name;
+    int64_t type; /* enum variable_type */
+    const char *description;
+    struct conf_strings example; /* one, or for a list several */
+    bool required;
+};
+
+/* ---- words --------------------------------------------------------------------------------------------------------- */
+enum part { PART_SUBJECT, PART_PREHEADER, PART_FROM, PART_TITLE, PART_LINK, PART_TEXT, PART_HTML, PART_COUNT };
+
+/* One channel of one locale: one file. */
+struct words {
+    const char *file; /* relative to the set */
+    bool has[PART_COUNT];
+    struct program part[PART_COUNT];
+    struct program content; /* what the layout wraps */
+    struct conf_strings link_hosts;
+    uint64_t used_slots; /* bit per variable that the file names */
+};
+
+struct locale_words {
+    const char *locale; /* BCP 47, as the directory is called */
+    bool right_to_left;
+    struct words words[CHANNEL_COUNT];
+};
+
+struct notice_words {
+    struct conf_where where;
+    const char *name;
+    const char *description;
+    const char *severity;
+    struct conf_list variables; /* struct variable */
+    struct locale_words *locales;
+    size_t n_locales;
+};
+
+/* company.yaml */
+struct company {
+    struct conf_where where;
+    const char *name;
+    const char *default_locale;
+    const char *check_url;
+    struct conf_strings locales; /* every notice must have these */
+    struct conf_strings link_hosts;
+    struct conf_pairs how_to_check; /* locale to sentence */
+    int64_t sms_segments_max;
+};
+
+/* What belongs to a locale whatever the notice. */
+struct locale_frame {
+    const char *locale;
+    struct program layout;
+    struct program check_html;
+    struct program check_text;
+};
+
+struct template_set {
+    struct arena arena;
+    char version[65];
+    struct company company;
+    struct locale_frame *frames;
+    size_t n_frames;
+    struct notice_words *notices;
+    size_t n_notices;
+    struct dates *dates; /* the only thing that changes after loading: a cache */
+    struct buf *scratch; /* and this: memory used again for every message */
+};
+
+extern const struct conf_table company_table;
+extern const struct conf_table notice_table;
+
+/* Looks up; NULL where there is none. */
+const struct notice_words *set_notice(const struct template_set *set, const char *name);
+const struct locale_frame *set_frame(const struct template_set *set, const char *locale);
+
+#endif
