@@ -104,4 +104,7 @@ const char *conf_where_text(const struct conf_where *where, char *out, size_t ca
  * (mode & 077 beyond group read), with the chmod that mends it. 0 and *secret_r in the arena, or -1 with *err. */
 int conf_read_secret(const char *path, struct arena *arena, const char **secret_r, struct err *err);
 
+/* The same for a key of several lines (PEM, JSON): the whole text, 1..16384 bytes. */
+int conf_read_key(const char *path, struct arena *arena, const char **text_r, struct err *err);
+
 #endif

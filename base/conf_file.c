@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SECRET_MAX_BYTES = 4096 };
+enum { SECRET_MAX_BYTES = 4096, KEY_MAX_BYTES = 16384 };
 
 /* Reads until the end or until `cap` bytes are there. 0 and *len_r, or -1 with errno. */
 static int read_up_to(int fd, char *data, size_t cap, size_t *len_r) {
@@ -100,6 +100,31 @@ int conf_read_secret(const char *path, struct arena *arena, const char **secret_
     } else {
         *secret_r = arena_strdup(arena, text);
         rc = *secret_r == NULL ? err_no_memory(err) : 0;
+    }
+out:
+    explicit_bzero(text, sizeof text);
+    (void)close(fd);
+    return rc;
+}
+
+int conf_read_key(const char *path, struct arena *arena, const char **text_r, struct err *err) {
+    int rc = -1;
+    char text[KEY_MAX_BYTES + 2];
+    size_t len = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return err_system(err, path);
+    }
+    if (check_mode(fd, path, err) < 0) {
+        goto out;
+    }
+    if (read_up_to(fd, text, sizeof text - 1, &len) < 0) {
+        (void)err_system(err, path);
+    } else if (len == 0 || len > KEY_MAX_BYTES || memchr(text, '\0', len) != NULL) {
+        (void)err_set(err, ERR_LIMIT, "%s: must be a text of 1 to %d bytes", path, KEY_MAX_BYTES);
+    } else {
+        *text_r = arena_strndup(arena, text, len);
+        rc = *text_r == NULL ? err_no_memory(err) : 0;
     }
 out:
     explicit_bzero(text, sizeof text);

@@ -1,8 +1,8 @@
 /* err: see err.h.
  *
  * Guarantees: the text is always one printable line and always ends with NUL; a text that does not fit is cut on the
- * right. Texts here end up in dead letters and on an operator's screen, so CR, LF, ESC and other control bytes that come
- * out of foreign input are replaced by '?' at this one place.
+ * right, between two characters. Texts here end up in dead letters and on an operator's screen, so CR, LF, ESC and other control bytes that
+ * come out of foreign input are replaced by '?' at this one place.
  *
  * Does not: allocate, print or log. */
 #include "base/err.h"
@@ -14,10 +14,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Makes a text one line of whole characters. */
+static void tidy(char *text) {
+    text_make_printable(text, '?');
+    text_drop_cut(text);
+}
+
 static void __attribute__((format(printf, 3, 0))) set_text(struct err *err, enum err_code code, const char *format, va_list args) {
     err->code = code;
     (void)vsnprintf(err->text, sizeof err->text, format, args);
-    text_make_printable(err->text, '?');
+    tidy(err->text);
 }
 
 void err_clear(struct err *err) {
@@ -44,7 +50,7 @@ int err_member(struct err *err, const char *member, const char *format, ...) {
         set_text(err, ERR_MEMBER, format, args);
         va_end(args);
         (void)snprintf(err->member, sizeof err->member, "%s", member);
-        text_make_printable(err->member, '?');
+        tidy(err->member);
     }
     return -1;
 }
@@ -65,7 +71,7 @@ int err_prefix(struct err *err, const char *prefix) {
         if (used < sizeof err->text) {
             (void)snprintf(err->text + used, sizeof err->text - used, "%.*s", (int)(sizeof err->text - used - 1), old);
         }
-        text_make_printable(err->text, '?');
+        tidy(err->text);
     }
     return -1;
 }

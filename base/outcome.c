@@ -31,6 +31,8 @@ void outcome_set(struct outcome *outcome, enum outcome_kind kind, enum outcome_b
     va_end(args);
     text_make_printable(outcome->code, ' ');
     text_make_printable(outcome->reason, ' ');
+    text_drop_cut(outcome->code);
+    text_drop_cut(outcome->reason);
     if (outcome->reason[0] == '\0') {
         (void)snprintf(outcome->reason, sizeof outcome->reason, "%s without a reason", outcome_name(kind));
     }

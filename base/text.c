@@ -36,6 +36,18 @@ static size_t sequence_length(unsigned char lead, unsigned long *min_r) {
     return 0;
 }
 
+void text_drop_cut(char *text) {
+    size_t len = strlen(text);
+    size_t lead = len;
+    while (lead > 0 && len - lead < 3 && ((unsigned char)text[lead - 1] & 0xc0) == 0x80) {
+        lead--;
+    }
+    unsigned long min = 0;
+    if (lead > 0 && (unsigned char)text[lead - 1] >= 0xc0 && sequence_length((unsigned char)text[lead - 1], &min) > len - lead + 1) {
+        text[lead - 1] = '\0';
+    }
+}
+
 bool text_is_utf8(const char *text, size_t len) {
     for (size_t i = 0; i < len;) {
         unsigned char lead = (unsigned char)text[i];
@@ -91,5 +103,6 @@ const char *text_mask_address(const char *address, char *out, size_t cap) {
     } else {
         (void)snprintf(out, cap, "••");
     }
+    text_drop_cut(out);
     return out;
 }

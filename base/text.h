@@ -8,6 +8,9 @@
 /* Replaces every control byte (below 0x20, and 0x7f) by `substitute`, in place. */
 void text_make_printable(char *text, char substitute);
 
+/* Removes a UTF-8 sequence that was cut off at the end of `text`, in place: for after a snprintf(3) into a fixed size. */
+void text_drop_cut(char *text);
+
 /* Whether `len` bytes are well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). */
 bool text_is_utf8(const char *text, size_t len);
 
