@@ -149,7 +149,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(utf8_is_told_from_what_only_looks_like_it), cmocka_unit_test(every_code_point_is_utf8_and_no_surrogate_is),
         cmocka_unit_test(an_id_has_no_blanks_and_no_surprises),      cmocka_unit_test(an_address_is_masked),
-        cmocka_unit_test(control_characters_are_replaced),
+        cmocka_unit_test(control_characters_are_replaced),           cmocka_unit_test(a_cut_character_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
