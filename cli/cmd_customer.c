@@ -5,9 +5,9 @@
  * notice disables; without a notice, against nothing.
  *
  * Exit codes: 1 where neither the book nor any notice knows the customer. Does not: show whole addresses. */
-#include "base/json.h"
 #include "cli/commands.h"
 #include "cli/view.h"
+#include "dispatcher/book.h"
 #include "dispatcher/job.h"
 
 #include <stdio.h>
@@ -24,7 +24,6 @@ struct portrait {
     struct reach_answer answer;
     bool has_answer;
     struct job_document document; /* of the newest notice that has its job */
-    json_t *book;                 /* the contact book's entry */
     json_t *view;                 /* what is printed */
 };
 
@@ -104,14 +103,15 @@ static int gather_notices(struct ctl *ctl, struct portrait *portrait, struct err
 
 static int gather_book(struct ctl *ctl, struct portrait *portrait, struct err *err) {
     const char *text = NULL;
+    struct book_entry entry;
     int found = store_customer(ctl->store, portrait->id, &ctl->arena, &text, err);
     if (found <= 0) {
         return found;
     }
-    portrait->book = json_parse_strict(text, strlen(text), 0, err);
-    if (portrait->book == NULL || job_read_customer(portrait->book, ctl->rules, &ctl->arena, &portrait->customer, err) < 0) {
+    if (book_unpack(text, strlen(text), portrait->id, &ctl->arena, &entry, err) < 0) {
         return err_prefix(err, "the contact book's entry cannot be read");
     }
+    portrait->customer = entry.customer;
     portrait->has_customer = true;
     portrait->source = "contact book";
     return 0;
@@ -280,7 +280,6 @@ enum ctl_exit customer_show_run(struct ctl *ctl, const struct call *call) {
         code = print_portrait(ctl, portrait.view);
     }
     job_document_fini(&portrait.document);
-    json_decref(portrait.book);
     json_decref(portrait.view);
     return code;
 }

@@ -22,13 +22,16 @@ struct stranded {
     size_t n_damaged;
 };
 
-static bool of_campaign(const struct queue_record *held, const char *campaign) {
-    if (campaign == NULL) {
+/* Whether the notice's job, which the cursor does not bring along, names the campaign. A notice that cannot be read is left in. */
+static bool of_campaign(struct stranded *stranded, const char *id) {
+    struct queue_record held = {0};
+    struct err err;
+    if (stranded->campaign == NULL || store_notice(stranded->ctl->store, id, &stranded->arena, &held, &err) < 0) {
         return true;
     }
-    json_t *job = held->job == NULL ? NULL : json_loads(held->job, 0, NULL);
+    json_t *job = held.job == NULL ? NULL : json_loads(held.job, 0, NULL);
     const char *name = view_get(job, "campaign");
-    bool matches = name != NULL && strcmp(name, campaign) == 0;
+    bool matches = name != NULL && strcmp(name, stranded->campaign) == 0;
     json_decref(job);
     return matches;
 }
@@ -38,10 +41,10 @@ static int stranded_one(void *ctx, const char *id, const struct queue_record *he
     struct record record;
     struct err err;
     char since[TIME_TEXT_MAX];
-    if (!of_campaign(held, stranded->campaign)) {
+    arena_reset(&stranded->arena);
+    if (!of_campaign(stranded, id)) {
         return 0;
     }
-    arena_reset(&stranded->arena);
     if (record_read(held->record, &stranded->arena, &record, &err) < 0) {
         stranded->n_damaged++;
         return 0;

@@ -106,7 +106,6 @@ static int find_noun(int argc, char **argv, struct ctl_globals *globals) {
 /* ---- step two: one command ---------------------------------------------------------------------------------------------- */
 struct second_step {
     struct parsed *parsed;
-    char name[96]; /* "reachctl notice show": what argp calls the program in messages */
 };
 
 static error_t parse_second(int key, char *arg, struct argp_state *state) {
@@ -118,10 +117,7 @@ static error_t parse_second(int key, char *arg, struct argp_state *state) {
         return 0;
     }
     switch (key) {
-    case ARGP_KEY_INIT:
-        state->name = second->name;
-        state->child_inputs[0] = &second->parsed->globals;
-        return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = &second->parsed->globals; return 0;
     case ARGP_KEY_ARG:
         if (command->max_arguments >= 0 && call->n_arguments >= (size_t)command->max_arguments) {
             argp_error(state, "one argument too many: %s", arg);
@@ -151,8 +147,10 @@ static enum ctl_exit parse_command(int argc, char **argv, struct parsed *parsed)
     struct argp_option options[COMMAND_OPTIONS_MAX + 1] = {{0}};
     build_options(parsed->call.command, options);
     char name[64];
+    char called[96]; /* what argp calls the program in messages */
+    (void)snprintf(called, sizeof called, "reachctl %s", command_name(parsed->call.command, name, sizeof name));
+    argv[0] = called;
     struct second_step second = {.parsed = parsed};
-    (void)snprintf(second.name, sizeof second.name, "reachctl %s", command_name(parsed->call.command, name, sizeof name));
     const struct argp argp = {.options = options,
                               .parser = parse_second,
                               .args_doc = parsed->call.command->arguments,
@@ -203,8 +201,11 @@ enum ctl_exit options_parse(int argc, char **argv, struct parsed *parsed) {
     if (parsed->call.command == NULL) {
         return unknown_command(argv[at], verb);
     }
-    int skip = parsed->call.command->verb == NULL ? at : at + 1; /* argp takes the word there for the program's name */
-    return parse_command(argc - skip, argv + skip, parsed);
+    int skip = parsed->call.command->verb == NULL ? at : at + 1;
+    char *word = argv[skip];
+    enum ctl_exit code = parse_command(argc - skip, argv + skip, parsed); /* puts the program's name in the word's place */
+    argv[skip] = word;
+    return code;
 }
 
 void parsed_fini(struct parsed *parsed) {

@@ -150,6 +150,6 @@ json_t *view_contact(const struct contact *contact, const struct reach_contact *
     (void)json_object_set_new(object, "survives", json_boolean(answer->survives));
     view_flag(object, "weak", answer->weak);
     view_flag(object, "doomed", answer->doomed);
-    view_text(object, "reason", answer->reason);
+    view_text(object, "reason", answer->reason_masked);
     return object;
 }

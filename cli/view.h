@@ -28,7 +28,7 @@ json_t *view_notice_line(const char *id, enum notice_state state, const struct r
 /* The whole of it: also times, route, accounts (masked), tries, timeline. */
 json_t *view_notice(const char *id, enum notice_state state, const struct record *record);
 
-/* One contact point with its verdict: channel, address (masked), status, survives, weak, doomed, reason. */
+/* One contact point with its verdict: channel, address (masked), status, survives, weak, doomed, reason (its addresses masked). */
 json_t *view_contact(const struct contact *contact, const struct reach_contact *answer);
 
 /* A time as a person reads it, "2026-12-23 18:00:00Z", "-" for 0; into out, which holds TIME_TEXT_MAX bytes. */
