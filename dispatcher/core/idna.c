@@ -105,7 +105,7 @@ int idna_to_ascii_icu(const char *domain, size_t len, char out[DOMAIN_MAX], stru
     if (icu_ready(err) != 0) {
         return -1;
     }
-    if (len > 4 * DOMAIN_MAX) {
+    if (len > (size_t)4 * DOMAIN_MAX) {
         return refuse(UIDNA_ERROR_DOMAIN_NAME_TOO_LONG, err);
     }
     char name[8 * DOMAIN_MAX];
@@ -138,7 +138,10 @@ static inline char plain(char c) {
     if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-') {
         return c;
     }
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : '\0';
+    if (c >= 'A' && c <= 'Z') {
+        return (char)(c - 'A' + 'a');
+    }
+    return '\0';
 }
 
 /* One label without ICU: its length, or 0 where it is not plain. */

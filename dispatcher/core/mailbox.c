@@ -145,15 +145,18 @@ static const struct own_rule *find_rule(const struct mailbox_rules *rules, const
 /* ---- the parts of an address --------------------------------------------------------------------------------------- */
 
 /* Characters of an unquoted local part (RFC 5322 section 3.2.3, atext), '.' included, upper case as lower case; 0: not one. */
-static inline char atom(unsigned char c) {
+static inline char atom(char c) {
     static const char other[] = ".!#$%&'*+-/=?^_`{|}~";
     if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) {
-        return (char)c;
+        return c;
     }
     if (c >= 'A' && c <= 'Z') {
-        return (char)(c | 0x20);
+        return (char)(c - 'A' + 'a');
     }
-    return c != '\0' && memchr(other, c, sizeof other - 1) != NULL ? (char)c : '\0';
+    if (c != '\0' && memchr(other, c, sizeof other - 1) != NULL) {
+        return c;
+    }
+    return '\0';
 }
 
 struct parts {
@@ -187,23 +190,24 @@ static int check_bytes(const char *address, size_t len, struct err *err) {
 }
 
 static int split(const char *address, size_t len, struct parts *parts, struct err *err) {
+    const char *at = memchr(address, '@', len);
+    size_t local_len = at == NULL ? len : (size_t)(at - address);
+    *parts = (struct parts){address, local_len, address + local_len + 1, len - local_len - 1, true};
     if (address[0] == '"') {
         return err_set(err, ERR_MEMBER,
                        "the part before the '@' is in quotes; such addresses are refused because one mailbox can be "
                        "written in many ways in them and mail servers read them differently");
     }
-    const char *at = memchr(address, '@', len);
     if (at == NULL) {
         return err_set(err, ERR_MEMBER, "the address has no '@'");
     }
-    *parts = (struct parts){address, (size_t)(at - address), at + 1, len - (size_t)(at - address) - 1, true};
     if (memchr(parts->domain, '@', parts->domain_len) != NULL) {
         return err_set(err, ERR_MEMBER, "the address has more than one '@'");
     }
-    if (parts->local_len == 0) {
+    if (local_len == 0) {
         return err_set(err, ERR_MEMBER, "there is nothing before the '@'");
     }
-    if (parts->local_len > LOCAL_LONGEST) {
+    if (local_len > LOCAL_LONGEST) {
         return err_set(err, ERR_MEMBER, "the part before the '@' is longer than %d bytes", LOCAL_LONGEST);
     }
     if (parts->domain_len == 0) {
@@ -222,8 +226,8 @@ static int check_local(struct parts *parts, struct err *err) {
         return err_set(err, ERR_MEMBER, "the part before the '@' begins or ends with a dot");
     }
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)local[i];
-        if (c >= 0x80) {
+        char c = local[i];
+        if ((unsigned char)c >= 0x80) {
             parts->ascii_local = false;
         } else if (atom(c) == '\0') {
             return err_set(err, ERR_MEMBER, "the part before the '@' has the character '%c', which is not allowed there", c);
@@ -258,7 +262,7 @@ static int fold_local(const struct parts *parts, char *out, size_t cap, struct e
         return check_local(&folded, err); /* folding can give ASCII, such as ';' for the Greek question mark */
     }
     for (size_t i = 0; i < parts->local_len; i++) {
-        out[i] = atom((unsigned char)parts->local[i]);
+        out[i] = atom(parts->local[i]);
     }
     out[parts->local_len] = '\0';
     return 0;

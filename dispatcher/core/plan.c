@@ -130,11 +130,11 @@ act(const struct plan_question *q, struct plan_action *action, enum plan_kind ki
     action->desk_too = (kind == PLAN_SEND || kind == PLAN_WAIT) && q->reach->verdict == VERDICT_PASSIVE;
 }
 
-/* Waits, but not beyond the end of the notice. */
+/* Waits, but not beyond the end of the notice; what would wait for ever is looked at again now and then. */
 static void wait_until(const struct plan_question *q, struct plan_action *action, int64_t at_ms, const char *what) {
     int64_t end_ms = q->expires_at_ms > 0 ? q->expires_at_ms : INT64_MAX;
     int64_t until_ms = at_ms < end_ms ? at_ms : end_ms;
-    action->at_ms = until_ms == INT64_MAX ? 0 : until_ms;
+    action->at_ms = until_ms == INT64_MAX ? add_ms(q->now_ms, PLAN_LOOK_AGAIN_MS) : until_ms;
     act(q, action, PLAN_WAIT, "%s by %s", what, channel_traits(q->route->steps[action->step].channel)->name);
 }
 
@@ -253,7 +253,7 @@ void plan_next(const struct plan_question *q, struct plan_action *action) {
 }
 
 int64_t plan_backoff_ms(uint32_t attempts, int64_t base_ms, int64_t cap_ms, int64_t retry_after_ms, uint32_t random) {
-    const int64_t day_ms = 24 * 3600 * INT64_C(1000);
+    const int64_t day_ms = INT64_C(24) * 3600 * 1000;
     if (retry_after_ms >= 0) {
         return retry_after_ms < day_ms ? retry_after_ms : day_ms;
     }

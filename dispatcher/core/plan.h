@@ -50,6 +50,8 @@ struct plan_try {
  * with a key of zeros over channel name, NUL, canonical address (struct reach_contact). */
 void plan_contact_key(enum channel_id channel, const char *canonical, char out[17]);
 
+#define PLAN_LOOK_AGAIN_MS (INT64_C(7) * 24 * 3600 * 1000)
+
 enum plan_kind {
     PLAN_SEND,     /* send to contacts[contact] by `step` now */
     PLAN_WAIT,     /* nothing to do before at_ms */
@@ -78,7 +80,7 @@ struct plan_action {
     bool early_warning; /* PLAN_SEND to a doomed contact point before effective_at */
     bool exhausted;     /* PLAN_STRANDED: contact points survive but all have been tried in vain */
     bool desk_too;      /* PLAN_SEND, PLAN_WAIT: only a banner survives; go on, and open a desk case at once */
-    int64_t at_ms;      /* PLAN_WAIT; 0: no time, only new evidence or a new contact point can change anything */
+    int64_t at_ms;      /* PLAN_WAIT: after now_ms. Where only new evidence can change anything: now_ms + PLAN_LOOK_AGAIN_MS */
     char reason[160];   /* one line, no address; never empty */
 };
 

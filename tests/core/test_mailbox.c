@@ -26,164 +26,167 @@ static int teardown(void **state) {
 #define A63 A60 "aaa"
 #define A64 A60 "aaaa"
 
+static const struct {
+    const char *address, *canonical;
+} spellings[] = {
+    {"ada@example.org", "ada@example.org"},
+    {"ADA@Example.ORG", "ada@example.org"},
+    {"ada@example.org.", "ada@example.org"},
+    {"ada+shop@example.org", "ada+shop@example.org"}, /* not an own domain: no guess */
+    {"a.da@example.org", "a.da@example.org"},
+    {"ada@walton.example", "ada@walton.example"},
+    {"Ada+Shop@WALTON.example.", "ada@walton.example"},
+    {"ada+a+b@walton.co.example", "ada@walton.example"},
+    {"ada@mail.walton.example", "ada@walton.example"},
+    {"ada@sub.walton.example", "ada@sub.walton.example"}, /* subdomains: false */
+    {"a.da@walton.example", "a.da@walton.example"},       /* dots_ignored: false */
+    {"a.d.a+x@dots.example", "ada@dots.example"},
+    {"a.da+x.y@any.sub.dots.example", "ada@dots.example"},
+    {"ada@x.dots.co.example", "ada@dots.example"}, /* below an alias */
+    {"a.+x@dots.example", "a@dots.example"},
+    {"ada+x@plain.example", "ada+x@plain.example"},
+    {"ada@a.b.plain.example", "ada@plain.example"},
+    {"ada@notplain.example", "ada@notplain.example"},
+    {"ada@b\xc3\xbc"
+     "cher.example",
+     "ada@xn--bcher-kva.example"},
+    {"ada@B\xc3\x9c"
+     "CHER.example",
+     "ada@xn--bcher-kva.example"},
+    {"ada@bu\xcc\x88"
+     "cher.example",
+     "ada@xn--bcher-kva.example"}, /* decomposed */
+    {"ada@xn--bcher-kva.EXAMPLE", "ada@xn--bcher-kva.example"},
+    {"ada+tag@XN--BCHER-KVA.example", "ada@xn--bcher-kva.example"},
+    {"ada@walton\xe3\x80\x82"
+     "example",
+     "ada@walton.example"}, /* ideographic full stop */
+    {"ada@\xef\xbd\x97"
+     "alton.example",
+     "ada@walton.example"}, /* full-width w */
+    {"ada@wal\xc2\xad"
+     "ton.example",
+     "ada@walton.example"}, /* soft hyphen: IDNA ignores it */
+    {"ada@stra\xc3\x9f"
+     "e.example",
+     "ada@xn--strae-oqa.example"}, /* non-transitional: not strasse */
+    {"\xc3\x84"
+     "da@example.org",
+     "\xc3\xa4"
+     "da@example.org"},
+    {"A\xcc\x88"
+     "da@example.org",
+     "\xc3\xa4"
+     "da@example.org"},
+    {"stra\xc3\x9f"
+     "e@example.org",
+     "strasse@example.org"}, /* full case folding */
+    {"ada@r3---sn.example", "ada@r3---sn.example"},
+    {"!#$%&'*+-/=?^_`{|}~@example.org", "!#$%&'*+-/=?^_`{|}~@example.org"},
+    {A64 "@example.org", A64 "@example.org"},
+    {"ada@" A63 ".example", "ada@" A63 ".example"},
+};
+
 static void spellings_of_one_mailbox_become_one(void **state) {
     (void)state;
-    static const struct {
-        const char *address, *canonical;
-    } cases[] = {
-        {"ada@example.org", "ada@example.org"},
-        {"ADA@Example.ORG", "ada@example.org"},
-        {"ada@example.org.", "ada@example.org"},
-        {"ada+shop@example.org", "ada+shop@example.org"}, /* not an own domain: no guess */
-        {"a.da@example.org", "a.da@example.org"},
-        {"ada@walton.example", "ada@walton.example"},
-        {"Ada+Shop@WALTON.example.", "ada@walton.example"},
-        {"ada+a+b@walton.co.example", "ada@walton.example"},
-        {"ada@mail.walton.example", "ada@walton.example"},
-        {"ada@sub.walton.example", "ada@sub.walton.example"}, /* subdomains: false */
-        {"a.da@walton.example", "a.da@walton.example"},       /* dots_ignored: false */
-        {"a.d.a+x@dots.example", "ada@dots.example"},
-        {"a.da+x.y@any.sub.dots.example", "ada@dots.example"},
-        {"ada@x.dots.co.example", "ada@dots.example"}, /* below an alias */
-        {"a.+x@dots.example", "a@dots.example"},
-        {"ada+x@plain.example", "ada+x@plain.example"},
-        {"ada@a.b.plain.example", "ada@plain.example"},
-        {"ada@notplain.example", "ada@notplain.example"},
-        {"ada@b\xc3\xbc"
-         "cher.example",
-         "ada@xn--bcher-kva.example"},
-        {"ada@B\xc3\x9c"
-         "CHER.example",
-         "ada@xn--bcher-kva.example"},
-        {"ada@bu\xcc\x88"
-         "cher.example",
-         "ada@xn--bcher-kva.example"}, /* decomposed */
-        {"ada@xn--bcher-kva.EXAMPLE", "ada@xn--bcher-kva.example"},
-        {"ada+tag@XN--BCHER-KVA.example", "ada@xn--bcher-kva.example"},
-        {"ada@walton\xe3\x80\x82"
-         "example",
-         "ada@walton.example"}, /* ideographic full stop */
-        {"ada@\xef\xbd\x97"
-         "alton.example",
-         "ada@walton.example"}, /* full-width w */
-        {"ada@wal\xc2\xad"
-         "ton.example",
-         "ada@walton.example"}, /* soft hyphen: IDNA ignores it */
-        {"ada@stra\xc3\x9f"
-         "e.example",
-         "ada@xn--strae-oqa.example"}, /* non-transitional: not strasse */
-        {"\xc3\x84"
-         "da@example.org",
-         "\xc3\xa4"
-         "da@example.org"},
-        {"A\xcc\x88"
-         "da@example.org",
-         "\xc3\xa4"
-         "da@example.org"},
-        {"stra\xc3\x9f"
-         "e@example.org",
-         "strasse@example.org"}, /* full case folding */
-        {"ada@r3---sn.example", "ada@r3---sn.example"},
-        {"!#$%&'*+-/=?^_`{|}~@example.org", "!#$%&'*+-/=?^_`{|}~@example.org"},
-        {A64 "@example.org", A64 "@example.org"},
-        {"ada@" A63 ".example", "ada@" A63 ".example"},
-    };
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    for (size_t i = 0; i < COUNT_OF(spellings); i++) {
         char out[MAILBOX_MAX], again[MAILBOX_MAX];
         struct err err;
-        if (mailbox_canon(rules, cases[i].address, out, &err) != 0) {
-            fail_msg("%s: %s", cases[i].address, err.text);
+        if (mailbox_canon(rules, spellings[i].address, out, &err) != 0) {
+            fail_msg("%s: %s", spellings[i].address, err.text);
         }
-        assert_string_equal(out, cases[i].canonical);
+        assert_string_equal(out, spellings[i].canonical);
         assert_int_equal(mailbox_canon(rules, out, again, &err), 0);
         assert_string_equal(again, out);
     }
 }
 
+static const struct {
+    const char *address, *says;
+} refusals[] = {
+    {"", "empty"},
+    {"ada", "no '@'"},
+    {"ada.example.org", "no '@'"},
+    {"ada\xef\xbc\xa0"
+     "example.org",
+     "no '@'"}, /* full-width at sign */
+    {"@example.org", "nothing before"},
+    {"ada@", "nothing after"},
+    {"ada@.", "empty part"},
+    {"a@b@example.org", "more than one '@'"},
+    {"\"ada\"@example.org", "in quotes"},
+    {"\"a@b\"@example.org", "in quotes"},
+    {"ada@@example.org", "more than one '@'"},
+    {".ada@example.org", "begins or ends with a dot"},
+    {"ada.@example.org", "begins or ends with a dot"},
+    {"a..da@example.org", "two dots in a row"},
+    {"a da@example.org", "space"},
+    {" ada@example.org", "space"},
+    {"ada@example.org ", "space"},
+    {"ada@exa mple.org", "space"},
+    {"ada\t@example.org", "control"},
+    {"ada@example.org\r\nBcc: x@example.org", "control"},
+    {"ada\x7f@example.org", "control"},
+    {"a(b)da@example.org", "the character '('"},
+    {"ada,bob@example.org", "the character ','"},
+    {"<ada@example.org>", "the character '<'"},
+    {"mailto:ada@example.org", "the character ':'"},
+    {"a\\da@example.org", "the character '\\'"},
+    {"ada@[192.0.2.1]", "IP address in brackets"},
+    {"ada@[IPv6:2001:db8::1]", "IP address in brackets"},
+    {"ada@192.0.2.1", "IP address"},
+    {"ada@example.0x7f", "IP address"},
+    {"ada@localhost", "single word"},
+    {"ada@example..org", "empty part"},
+    {"ada@.example.org", "empty part"},
+    {"ada@example.org..", "empty part"},
+    {"ada@-example.org", "hyphen"},
+    {"ada@example-.org", "hyphen"},
+    {"ada@exa_mple.org", "character that a domain name cannot have"},
+    {"ada@exa!mple.org", "character that a domain name cannot have"},
+    {"ada@example.org>", "character that a domain name cannot have"},
+    {"ada@" A64 ".example", "longer than 63"},
+    {"ada@" A63 "." A63 "." A63 "." A63 ".example", "longer than 253"},
+    {A64 "a@example.org", "longer than 64"},
+    {A64 "@" A63 "." A63 "." A60 ".example", "longer than 254"},
+    {"ada@xn--.example", "xn--"},
+    {"ada@xn--ada-.example", "xn--"},
+    {"ada@xn--99999999999.example", "xn--"},
+    {"ada@xn--\xc3\xbc.example", "xn--"},
+    {"ada@\xcc\x88"
+     "ada.example",
+     "combining mark"},
+    {"ada@\xd7\x90"
+     "a.example",
+     "right-to-left"},
+    {"ada@a\xe2\x80\x8d"
+     "b.example",
+     "joiner"},
+    {"ada@\xed\xa0\x80.example", "UTF-8"}, /* a surrogate */
+    {"ada\xff@example.org", "UTF-8"},
+    {"ada@exampl\xc3", "UTF-8"},                  /* truncated */
+    {"ada\xe2\x80\x8b@example.org", "invisible"}, /* zero width space */
+    // NOLINTNEXTLINE(misc-misleading-bidirectional): it is the point of the case
+    {"ada\xe2\x80\xae@example.org", "invisible"}, /* right-to-left override */
+    {"ada\xc2\xa0@example.org", "invisible"},     /* no-break space */
+    {"ada\xc2\x85@example.org", "invisible"},     /* a C1 control */
+    {"ada\xef\xb8\x8f@example.org", "invisible"}, /* variation selector */
+    {"ada\xcd\x8f@example.org", "invisible"},     /* combining grapheme joiner */
+    {"+tag@walton.example", "before the '+'"},
+    {"ada.+tag@walton.example", "before the '+'"},
+};
+
 static void what_cannot_be_an_address_is_refused_by_name(void **state) {
     (void)state;
-    static const struct {
-        const char *address, *says;
-    } cases[] = {
-        {"", "empty"},
-        {"ada", "no '@'"},
-        {"ada.example.org", "no '@'"},
-        {"ada\xef\xbc\xa0"
-         "example.org",
-         "no '@'"}, /* full-width at sign */
-        {"@example.org", "nothing before"},
-        {"ada@", "nothing after"},
-        {"ada@.", "empty part"},
-        {"a@b@example.org", "more than one '@'"},
-        {"\"ada\"@example.org", "in quotes"},
-        {"\"a@b\"@example.org", "in quotes"},
-        {"ada@@example.org", "more than one '@'"},
-        {".ada@example.org", "begins or ends with a dot"},
-        {"ada.@example.org", "begins or ends with a dot"},
-        {"a..da@example.org", "two dots in a row"},
-        {"a da@example.org", "space"},
-        {" ada@example.org", "space"},
-        {"ada@example.org ", "space"},
-        {"ada@exa mple.org", "space"},
-        {"ada\t@example.org", "control"},
-        {"ada@example.org\r\nBcc: x@example.org", "control"},
-        {"ada\x7f@example.org", "control"},
-        {"a(b)da@example.org", "the character '('"},
-        {"ada,bob@example.org", "the character ','"},
-        {"<ada@example.org>", "the character '<'"},
-        {"mailto:ada@example.org", "the character ':'"},
-        {"a\\da@example.org", "the character '\\'"},
-        {"ada@[192.0.2.1]", "IP address in brackets"},
-        {"ada@[IPv6:2001:db8::1]", "IP address in brackets"},
-        {"ada@192.0.2.1", "IP address"},
-        {"ada@example.0x7f", "IP address"},
-        {"ada@localhost", "single word"},
-        {"ada@example..org", "empty part"},
-        {"ada@.example.org", "empty part"},
-        {"ada@example.org..", "empty part"},
-        {"ada@-example.org", "hyphen"},
-        {"ada@example-.org", "hyphen"},
-        {"ada@exa_mple.org", "character that a domain name cannot have"},
-        {"ada@exa!mple.org", "character that a domain name cannot have"},
-        {"ada@example.org>", "character that a domain name cannot have"},
-        {"ada@" A64 ".example", "longer than 63"},
-        {"ada@" A63 "." A63 "." A63 "." A63 ".example", "longer than 253"},
-        {A64 "a@example.org", "longer than 64"},
-        {A64 "@" A63 "." A63 "." A60 ".example", "longer than 254"},
-        {"ada@xn--.example", "xn--"},
-        {"ada@xn--ada-.example", "xn--"},
-        {"ada@xn--99999999999.example", "xn--"},
-        {"ada@xn--\xc3\xbc.example", "xn--"},
-        {"ada@\xcc\x88"
-         "ada.example",
-         "combining mark"},
-        {"ada@\xd7\x90"
-         "a.example",
-         "right-to-left"},
-        {"ada@a\xe2\x80\x8d"
-         "b.example",
-         "joiner"},
-        {"ada@\xed\xa0\x80.example", "UTF-8"}, /* a surrogate */
-        {"ada\xff@example.org", "UTF-8"},
-        {"ada@exampl\xc3", "UTF-8"},                  /* truncated */
-        {"ada\xe2\x80\x8b@example.org", "invisible"}, /* zero width space */
-        {"ada\xe2\x80\xae@example.org", "invisible"}, /* right-to-left override */
-        {"ada\xc2\xa0@example.org", "invisible"},     /* no-break space */
-        {"ada\xc2\x85@example.org", "invisible"},     /* a C1 control */
-        {"ada\xef\xb8\x8f@example.org", "invisible"}, /* variation selector */
-        {"ada\xcd\x8f@example.org", "invisible"},     /* combining grapheme joiner */
-        {"+tag@walton.example", "before the '+'"},
-        {"ada.+tag@walton.example", "before the '+'"},
-    };
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    for (size_t i = 0; i < COUNT_OF(refusals); i++) {
         char out[MAILBOX_MAX];
         struct err err;
         err_clear(&err);
-        if (mailbox_canon(rules, cases[i].address, out, &err) != -1) {
-            fail_msg("accepted: %s -> %s", cases[i].address, out);
+        if (mailbox_canon(rules, refusals[i].address, out, &err) != -1) {
+            fail_msg("accepted: %s -> %s", refusals[i].address, out);
         }
-        if (strstr(err.text, cases[i].says) == NULL) {
-            fail_msg("%s: \"%s\" does not say \"%s\"", cases[i].address, err.text, cases[i].says);
+        if (strstr(err.text, refusals[i].says) == NULL) {
+            fail_msg("%s: \"%s\" does not say \"%s\"", refusals[i].address, err.text, refusals[i].says);
         }
         assert_null(strstr(err.text, "example.org"));
     }

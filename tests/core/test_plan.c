@@ -257,7 +257,7 @@ static void a_banner_is_waited_for_until_the_notice_expires(void **state) {
     expect_kind(&j, 100000, PLAN_REACHED); /* evidence before the end is not lost to a late look */
     try->best = EVIDENCE_SENT;
     j.expires_ms = 0;
-    expect_wait(&j, 1, 0); /* no end: only something new can change this */
+    expect_wait(&j, 1, 1 + PLAN_LOOK_AGAIN_MS); /* no end: only something new can change this */
 }
 
 static void who_has_only_a_banner_gets_it_and_the_desk(void **state) {
@@ -429,7 +429,7 @@ static void waits_at_the_end_of_time_do_not_overflow(void **state) {
     j.tries[0] = (struct plan_try){.step = 1, .attempts = 1, .last = OUTCOME_SENT, .best = EVIDENCE_SENT, .last_at_ms = INT64_MAX};
     plan_contact_key(CHANNEL_SMS, "+441632960001", j.tries[0].contact_key);
     j.n_tries = 1;
-    expect_wait(&j, INT64_MAX - 1, 0);
+    expect_wait(&j, INT64_MAX - 1, INT64_MAX);
 }
 
 /* A route walked to its end, whatever happens, ends; and never sends twice to the same contact point in a step beyond its attempts. */

@@ -191,7 +191,7 @@ static void check_case(const struct reach_case *c, const struct doomed_set *doom
     assert_int_equal(answer.n_contacts, c->n);
     for (size_t i = 0; i < c->n; i++) {
         const struct reach_contact *is = &answer.contacts[i];
-        char letter = is->weak ? 'w' : is->survives ? 'y' : is->doomed ? 'd' : 'n';
+        char letter = "ndyw"[is->weak ? 3 : is->survives ? 2 : is->doomed ? 1 : 0];
         if (letter != c->survive[i] || (is->weak && !is->survives) || (is->doomed && is->survives)) {
             fail_msg("%s: contact point %zu is '%c' (%s)", c->name, i, letter, is->reason);
         }
