@@ -6,16 +6,14 @@
 #include <stddef.h>
 #include <string.h>
 
+extern const struct channel_driver channel_smtp;
 extern const struct channel_driver channel_http;
 extern const struct channel_driver channel_banner;
 extern const struct channel_driver channel_null;
 extern const struct channel_driver channel_fake;
 
 static const struct channel_driver *const drivers[] = {
-    &channel_http,
-    &channel_banner,
-    &channel_null,
-    &channel_fake,
+    &channel_smtp, &channel_http, &channel_banner, &channel_null, &channel_fake,
 };
 
 const struct channel_driver *channel_driver_find(const char *name) {

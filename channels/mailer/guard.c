@@ -1,0 +1,407 @@
+/* guard: see guard.h.
+ *
+ * Why by defining the C library's names: libesmtp 1.1 offers no hook for its socket. It sets no TCP_NODELAY (23 messages a second
+ * instead of thousands), has no deadline for connect(), takes a line that ends with the connection for a whole one, mistakes the tail
+ * of an over-long line or a surplus reply for the next reply, carries plain text received with the STARTTLS reply over into TLS, goes on
+ * unauthenticated after a failed AUTH, and after a time-out in the middle of a body sends the rest of it. All of that happens
+ * between it and the socket, so this is where it can be stopped. The mailer is a small process that does nothing else.
+ *
+ * It is also what makes TLS 1.3 work: the library waits for "readable or writable" and reads first. The session tickets of a
+ * TLS 1.3 server make the socket readable while the EHLO still lies in the write buffer; the read finds no data and waits for an
+ * answer to a command that was never sent. Here, over TLS, writing comes before reading.
+ *
+ * After any rule is broken reads return end of file and writes EPIPE: libesmtp takes that for a dropped connection, and the
+ * caller finds the reason in wire.failure.
+ *
+ * Before the bytes that end a message are let out, the board is set to "in doubt". Nothing else may ever set it back. */
+#include "channels/mailer/guard.h"
+
+#include "base/clock.h"
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static _Thread_local struct guard *current;
+
+void guard_enter(struct guard *guard) {
+    guard->fd = -1;
+    guard->tls = NULL;
+    smtp_wire_init(&guard->wire, &guard->policy);
+    current = guard;
+}
+
+void guard_leave(void) {
+    current = NULL;
+}
+
+void guard_begin_mail(struct guard *guard, struct smtp_board_slot *board, int64_t deadline_ms, int64_t not_after_ms) {
+    guard->board = board;
+    guard->deadline_ms = deadline_ms;
+    guard->not_after_ms = not_after_ms;
+}
+
+/* The next definition of `name` after ours: the C library's or OpenSSL's. */
+static void *next_symbol(const char *name) {
+    void *symbol = dlsym(RTLD_NEXT, name);
+    if (symbol == NULL) {
+        (void)fprintf(stderr, "reachd-mailer: the library function %s is missing\n", name);
+        _exit(70);
+    }
+    return symbol;
+}
+
+/* Declares real_NAME() that calls the next definition. */
+#define NEXT(result, name, params, args)                                                                                                   \
+    static result real_##name params {                                                                                                     \
+        static result(*_Atomic function) params;                                                                                           \
+        result(*known) params = function;                                                                                                  \
+        if (known == NULL) {                                                                                                               \
+            void *symbol = next_symbol(#name);                                                                                             \
+            memcpy(&known, &symbol, sizeof known);                                                                                         \
+            function = known;                                                                                                              \
+        }                                                                                                                                  \
+        return known args;                                                                                                                 \
+    }
+
+NEXT(int, connect, (int fd, const struct sockaddr *address, socklen_t len), (fd, address, len))
+NEXT(ssize_t, read, (int fd, void *data, size_t len), (fd, data, len))
+NEXT(ssize_t, write, (int fd, const void *data, size_t len), (fd, data, len))
+NEXT(int, poll, (struct pollfd * fds, nfds_t n, int timeout_ms), (fds, n, timeout_ms))
+NEXT(int, SSL_connect, (SSL * ssl), (ssl))
+NEXT(int, SSL_read, (SSL * ssl, void *data, int len), (ssl, data, len))
+NEXT(int, SSL_write, (SSL * ssl, const void *data, int len), (ssl, data, len))
+
+static int64_t now_ms(void) {
+    return clock_mono_ms(&clock_system);
+}
+
+/* ---- connect ------------------------------------------------------------------------------------------------------- */
+static bool is_loopback(const struct sockaddr *address) {
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, address, sizeof in);
+        return ntohl(in.sin_addr.s_addr) >> 24 == 127;
+    }
+    struct sockaddr_in6 in6;
+    memcpy(&in6, address, sizeof in6);
+    return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr);
+}
+
+/* Whether the pending connect succeeded within the time. 0, or -1 with errno. */
+static int await_connect(struct guard *guard, int fd) {
+    int64_t left_ms = guard->deadline_ms - now_ms();
+    int wait_ms = (int)(left_ms < guard->connect_timeout_ms ? left_ms : guard->connect_timeout_ms);
+    struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
+    int n = wait_ms > 0 ? real_poll(&pollfd, 1, wait_ms) : 0;
+    if (n <= 0) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) {
+        errno = error != 0 ? error : errno;
+        return -1;
+    }
+    return 0;
+}
+
+/* Leaves the socket non-blocking, as libesmtp is going to make it anyway. */
+static int guarded_connect(struct guard *guard, int fd, const struct sockaddr *address, socklen_t len) {
+    int one = 1;
+    smtp_wire_init(&guard->wire, &guard->policy);
+    if (guard->loopback_only && !is_loopback(address)) {
+        (void)smtp_wire_fail(&guard->wire, "TLS is switched off, and that is allowed only for a server on this machine");
+        errno = EACCES;
+        return -1;
+    }
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+        return -1;
+    }
+    int status = real_connect(fd, address, len);
+    if (status != 0 && errno == EINPROGRESS) {
+        status = await_connect(guard, fd);
+    }
+    if (status != 0) {
+        (void)smtp_wire_fail(&guard->wire, "cannot connect: %s", strerror(errno));
+        return -1;
+    }
+    guard->fd = fd;
+    guard->tls = NULL;
+    return 0;
+}
+
+/* ---- plain connection ---------------------------------------------------------------------------------------------- */
+static ssize_t guarded_read(struct guard *guard, int fd, void *data, size_t len) {
+    for (;;) {
+        char chunk[2048];
+        size_t given = smtp_wire_give(&guard->wire, data, len);
+        size_t room = smtp_wire_room(&guard->wire);
+        if (given > 0 || guard->wire.failed) {
+            return (ssize_t)given;
+        }
+        ssize_t n = real_read(fd, chunk, room < sizeof chunk ? room : sizeof chunk);
+        if (n == 0) {
+            (void)smtp_wire_fail(&guard->wire, "the server closed the connection");
+        } else if (n > 0) {
+            (void)smtp_wire_receive(&guard->wire, chunk, (size_t)n);
+        } else if (errno == EAGAIN || errno == EINTR) {
+            return -1;
+        } else {
+            (void)smtp_wire_fail(&guard->wire, "the connection broke: %s", strerror(errno));
+        }
+    }
+}
+
+/* What lies ahead on a connection that owes nothing: 1 bytes, 0 its end, -1 nothing. */
+static int look_ahead(struct guard *guard) {
+    char byte;
+    if (guard->tls == NULL) {
+        ssize_t n = recv(guard->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        return n > 0 ? 1 : n < 0 && (errno == EAGAIN || errno == EINTR) ? -1 : 0;
+    }
+    int n = SSL_peek(guard->tls, &byte, 1);
+    bool nothing = n <= 0 && SSL_get_error(guard->tls, n) == SSL_ERROR_WANT_READ;
+    ERR_clear_error();
+    return n > 0 ? 1 : nothing ? -1 : 0;
+}
+
+bool guard_has_surplus(struct guard *guard) {
+    if (!guard->wire.failed && look_ahead(guard) > 0) {
+        (void)smtp_wire_fail(&guard->wire, "the server sent a reply that nothing had asked for");
+    }
+    return guard->wire.failed;
+}
+
+/* Whether nothing more can be said on this connection: the server has said too much, or has closed it. */
+static bool is_disturbed(struct guard *guard) {
+    if (!guard_has_surplus(guard) && look_ahead(guard) == 0) {
+        (void)smtp_wire_fail(&guard->wire, "the server closed the connection");
+    }
+    return guard->wire.failed;
+}
+
+/* Decides on bytes that are about to leave, and marks the board. *before is what to put back when they do not all leave. */
+static int may_send(struct guard *guard, const char *data, size_t len, struct smtp_wire_out *before) {
+    struct smtp_wire *wire = &guard->wire;
+    *before = wire->out;
+    if (wire->failed || smtp_wire_send(wire, data, len) != 0) {
+        return -1;
+    }
+    bool quiet = before->n_expect == 0;
+    if (quiet && (before->mode == SMTP_OUT_LINE || wire->out.ends_message) && is_disturbed(guard)) {
+        return -1;
+    }
+    if (wire->out.opens_message) {
+        guard->board->progress = SMTP_BEGUN;
+    }
+    if (wire->out.ends_message) {
+        int64_t now = now_ms();
+        if (now > guard->not_after_ms || now > guard->deadline_ms) {
+            return smtp_wire_fail(wire, "its time was over before the message could be ended");
+        }
+        guard->board->progress = SMTP_DOUBT;
+    }
+    return 0;
+}
+
+/* Only `sent` of the bytes have left: what was noted about the rest is taken back. */
+static void note_sent(struct guard *guard, const char *data, size_t len, ssize_t sent, const struct smtp_wire_out *before) {
+    if (sent < (ssize_t)len) {
+        guard->wire.out = *before;
+        (void)smtp_wire_send(&guard->wire, data, sent > 0 ? (size_t)sent : 0);
+    }
+}
+
+static ssize_t guarded_write(struct guard *guard, int fd, const void *data, size_t len) {
+    struct smtp_wire_out before;
+    if (may_send(guard, data, len, &before) != 0) {
+        errno = EPIPE;
+        return -1;
+    }
+    ssize_t n = real_write(fd, data, len);
+    int error = errno;
+    note_sent(guard, data, len, n, &before);
+    if (n < 0 && error != EAGAIN && error != EINTR) {
+        (void)smtp_wire_fail(&guard->wire, "the connection broke: %s", strerror(error));
+    }
+    errno = error;
+    return n;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------------------------- */
+static int poll_broken(struct pollfd *fds, nfds_t n) {
+    for (nfds_t i = 0; i < n; i++) {
+        fds[i].revents = POLLERR;
+    }
+    return (int)n;
+}
+
+static int poll_ready(struct pollfd *fds, nfds_t n) {
+    for (nfds_t i = 0; i < n; i++) {
+        fds[i].revents = (short)(fds[i].events & POLLIN);
+    }
+    return 1;
+}
+
+/* Over TLS "readable" does not mean that there is a reply: when there is something to write, wait for that alone. */
+static void write_first(struct pollfd *fds, nfds_t n) {
+    bool writing = false;
+    for (nfds_t i = 0; i < n; i++) {
+        writing = writing || (fds[i].events & POLLOUT) != 0;
+    }
+    for (nfds_t i = 0; i < n && writing; i++) {
+        fds[i].events = (short)(fds[i].events & POLLOUT);
+    }
+}
+
+/* How long a wait may take: what the library wants, what one command may, what is left for the mail. */
+static int clamp_wait(const struct guard *guard, int timeout_ms) {
+    int64_t wait_ms = timeout_ms < 0 || timeout_ms > guard->command_timeout_ms ? guard->command_timeout_ms : timeout_ms;
+    int64_t left_ms = guard->deadline_ms - now_ms();
+    return left_ms <= 0 ? 0 : (int)(left_ms < wait_ms ? left_ms : wait_ms);
+}
+
+static int guarded_poll(struct guard *guard, struct pollfd *fds, nfds_t n, int timeout_ms) {
+    struct smtp_wire *wire = &guard->wire;
+    if (wire->failed) {
+        return poll_broken(fds, n);
+    }
+    if (wire->in_ready > 0 && (fds[0].events & POLLIN) != 0) {
+        return poll_ready(fds, n);
+    }
+    if (guard->tls != NULL) {
+        if (timeout_ms == 0) {
+            return 0; /* a look at a reply that may wait */
+        }
+        write_first(fds, n);
+    }
+    int ready = real_poll(fds, n, timeout_ms == 0 ? 0 : clamp_wait(guard, timeout_ms));
+    if (ready == 0 && timeout_ms != 0) {
+        (void)smtp_wire_fail(wire, "the server did not answer in time");
+        return poll_broken(fds, n);
+    }
+    return ready;
+}
+
+/* ---- TLS ----------------------------------------------------------------------------------------------------------- */
+static void explain_handshake(struct guard *guard, SSL *ssl) {
+    long verdict = SSL_get_verify_result(ssl);
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    if (verdict != X509_V_OK) {
+        (void)smtp_wire_fail(&guard->wire, "the server's certificate was refused: %s", X509_verify_cert_error_string(verdict));
+    } else {
+        (void)smtp_wire_fail(&guard->wire, "the TLS handshake failed: %s", reason != NULL ? reason : "the connection broke");
+    }
+    ERR_clear_error();
+}
+
+static int guarded_tls_connect(struct guard *guard, SSL *ssl) {
+    if (guard->tls == NULL) {
+        if (smtp_wire_begin_tls(&guard->wire) != 0 || is_disturbed(guard)) {
+            return -1;
+        }
+        if (guard->server_name[0] != '\0' && SSL_set_tlsext_host_name(ssl, guard->server_name) != 1) {
+            return smtp_wire_fail(&guard->wire, "no memory for TLS");
+        }
+        guard->tls = ssl;
+    }
+    int status = real_SSL_connect(ssl);
+    if (status <= 0) {
+        int error = SSL_get_error(ssl, status);
+        if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+            explain_handshake(guard, ssl);
+        }
+    }
+    return status;
+}
+
+/* Reads until a whole line is there, so that the last thing OpenSSL saw is either that or "no more at the moment". */
+static int guarded_tls_read(struct guard *guard, SSL *ssl, void *data, int len) {
+    for (;;) {
+        char chunk[2048];
+        size_t given = smtp_wire_give(&guard->wire, data, (size_t)len);
+        size_t room = smtp_wire_room(&guard->wire);
+        if (given > 0 || guard->wire.failed) {
+            return (int)given;
+        }
+        int n = real_SSL_read(ssl, chunk, (int)(room < sizeof chunk ? room : sizeof chunk));
+        if (n > 0) {
+            (void)smtp_wire_receive(&guard->wire, chunk, (size_t)n);
+            continue;
+        }
+        int error = SSL_get_error(ssl, n);
+        if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+            return -1;
+        }
+        ERR_clear_error();
+        (void)smtp_wire_fail(&guard->wire, "the server closed the connection");
+    }
+}
+
+static int guarded_tls_write(struct guard *guard, SSL *ssl, const void *data, int len) {
+    struct smtp_wire_out before;
+    if (may_send(guard, data, (size_t)len, &before) != 0) {
+        return -1;
+    }
+    int n = real_SSL_write(ssl, data, len);
+    int error = n > 0 ? SSL_ERROR_NONE : SSL_get_error(ssl, n);
+    note_sent(guard, data, (size_t)len, n, &before);
+    if (error != SSL_ERROR_NONE && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+        ERR_clear_error();
+        (void)smtp_wire_fail(&guard->wire, "the connection broke");
+    }
+    return n;
+}
+
+/* ---- the names libesmtp calls ---------------------------------------------------------------------------------------
+ * hook_NAME is what the linker knows as NAME. */
+#define HOOK(result, name, params)                                                                                                         \
+    result hook_##name params __asm__(#name);                                                                                              \
+    result hook_##name params
+
+HOOK(int, connect, (int fd, const struct sockaddr *address, socklen_t len)) {
+    bool ours = current != NULL && (address->sa_family == AF_INET || address->sa_family == AF_INET6);
+    return ours ? guarded_connect(current, fd, address, len) : real_connect(fd, address, len);
+}
+
+/* The guarded connection while it is not under TLS; then OpenSSL's own reads and writes go through. */
+static bool is_plain(int fd) {
+    return current != NULL && current->fd == fd && current->tls == NULL;
+}
+
+HOOK(ssize_t, read, (int fd, void *data, size_t len)) {
+    return is_plain(fd) ? guarded_read(current, fd, data, len) : real_read(fd, data, len);
+}
+
+HOOK(ssize_t, write, (int fd, const void *data, size_t len)) {
+    return is_plain(fd) ? guarded_write(current, fd, data, len) : real_write(fd, data, len);
+}
+
+HOOK(int, poll, (struct pollfd * fds, nfds_t n, int timeout_ms)) {
+    bool ours = current != NULL && n > 0 && fds[0].fd == current->fd;
+    return ours ? guarded_poll(current, fds, n, timeout_ms) : real_poll(fds, n, timeout_ms);
+}
+
+HOOK(int, SSL_connect, (SSL * ssl)) {
+    return current != NULL ? guarded_tls_connect(current, ssl) : real_SSL_connect(ssl);
+}
+
+HOOK(int, SSL_read, (SSL * ssl, void *data, int len)) {
+    return current != NULL ? guarded_tls_read(current, ssl, data, len) : real_SSL_read(ssl, data, len);
+}
+
+HOOK(int, SSL_write, (SSL * ssl, const void *data, int len)) {
+    return current != NULL ? guarded_tls_write(current, ssl, data, len) : real_SSL_write(ssl, data, len);
+}

@@ -1,0 +1,306 @@
+/* work: see work.h.
+ *
+ * A waiting session stands in a list and is handed its mail directly, the one that waited least first: with little to do few
+ * sessions (and connections) are used, with much to do all of them, and no wake-up is lost or wasted.
+ *
+ * Until one session has come through to MAIL, the others stand back. A server that is down, refuses TLS or our password therefore
+ * sees one attempt at a time, and all mails that waited for it get the same answer at once.
+ *
+ * Answers are appended to one buffer; whoever finds nobody writing writes all of it. The socket blocks: when reachd does not
+ * read, sessions wait, which is the right speed.
+ *
+ * Fails: a broken socket means that reachd is gone; the process then ends at once, because what is in doubt stays in doubt
+ * and what is not yet ended must not be. */
+#include "channels/mailer/work.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+struct waiter {
+    struct waiter *next;
+    pthread_cond_t wake;
+    struct job *job;
+    bool woken;
+};
+
+struct work {
+    pthread_mutex_t lock;
+    struct job *first, **last; /* mails that wait */
+    struct waiter *open;       /* sessions with a connection */
+    struct waiter *fresh;      /* sessions without one */
+    bool warm;                 /* the server is known to answer */
+    bool probing;              /* one session is finding out */
+    bool closing;
+    uint32_t n_sessions, max_sessions;
+    pthread_cond_t ended;
+    struct buf out;
+    bool writing;
+    int fd;
+    struct smtp_board_slot *board;
+    uint32_t n_slots;
+    int (*start)(void *ctx);
+    void *start_ctx;
+};
+
+struct work *work_new(const struct smtp_setup *setup, struct smtp_board_slot *board, int fd, int (*start)(void *ctx), void *ctx) {
+    struct work *work = calloc(1, sizeof *work);
+    if (work == NULL) {
+        return NULL;
+    }
+    (void)pthread_mutex_init(&work->lock, NULL);
+    (void)pthread_cond_init(&work->ended, NULL);
+    work->last = &work->first;
+    work->max_sessions = setup->sessions;
+    work->n_slots = setup->n_slots;
+    work->board = board;
+    work->fd = fd;
+    work->start = start;
+    work->start_ctx = ctx;
+    return work;
+}
+
+void work_free(struct work *work) {
+    while (work->first != NULL) {
+        struct job *job = work->first;
+        work->first = job->next;
+        free(job);
+    }
+    buf_fini(&work->out);
+    (void)pthread_cond_destroy(&work->ended);
+    (void)pthread_mutex_destroy(&work->lock);
+    free(work);
+}
+
+/* ---- handing out (the lock is held) -------------------------------------------------------------------------------- */
+static struct job *pop(struct work *work) {
+    struct job *job = work->first;
+    if (job != NULL) {
+        work->first = job->next;
+        job->next = NULL;
+        if (work->first == NULL) {
+            work->last = &work->first;
+        }
+    }
+    return job;
+}
+
+static void push_back(struct work *work, struct job *job) {
+    job->next = NULL;
+    *work->last = job;
+    work->last = &job->next;
+}
+
+static void push_front(struct work *work, struct job *job) {
+    job->next = work->first;
+    work->first = job;
+    if (job->next == NULL) {
+        work->last = &job->next;
+    }
+}
+
+static void wake(struct waiter **list, struct job *job) {
+    struct waiter *waiter = *list;
+    *list = waiter->next;
+    waiter->job = job;
+    waiter->woken = true;
+    (void)pthread_cond_signal(&waiter->wake);
+}
+
+/* Gives mails that wait to sessions that may take them. */
+static void hand_out(struct work *work) {
+    while (work->first != NULL && work->open != NULL) {
+        wake(&work->open, pop(work));
+    }
+    while (work->first != NULL && (work->warm || !work->probing)) {
+        if (work->fresh != NULL) {
+            work->probing = work->probing || !work->warm;
+            wake(&work->fresh, pop(work));
+        } else if (work->n_sessions < work->max_sessions && work->start(work->start_ctx) == 0) {
+            work->n_sessions++;
+            return; /* it comes and takes one itself, and asks for more sessions then */
+        } else {
+            return;
+        }
+    }
+}
+
+static void wait_until_ms(struct work *work, struct waiter *waiter, int64_t wait_ms) {
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += wait_ms / 1000;
+    until.tv_nsec += wait_ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    while (!waiter->woken && pthread_cond_clockwait(&waiter->wake, &work->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT) {
+    }
+}
+
+static void leave_list(struct waiter **list, const struct waiter *waiter) {
+    while (*list != NULL && *list != waiter) {
+        list = &(*list)->next;
+    }
+    if (*list != NULL) {
+        *list = waiter->next;
+    }
+}
+
+static struct job *wait_in(struct work *work, struct waiter **list, int64_t wait_ms) {
+    struct waiter waiter = {.next = *list, .wake = PTHREAD_COND_INITIALIZER};
+    *list = &waiter;
+    if (wait_ms < 0) {
+        while (!waiter.woken) {
+            (void)pthread_cond_wait(&waiter.wake, &work->lock);
+        }
+    } else {
+        wait_until_ms(work, &waiter, wait_ms);
+    }
+    if (!waiter.woken) {
+        leave_list(list, &waiter);
+    }
+    (void)pthread_cond_destroy(&waiter.wake);
+    return waiter.job;
+}
+
+/* ---- taking -------------------------------------------------------------------------------------------------------- */
+int work_add(struct work *work, struct frame *frame) {
+    struct job *job = malloc(sizeof *job + frame->left);
+    if (job == NULL) {
+        return -1;
+    }
+    *job = (struct job){0};
+    char *copy = (char *)(job + 1);
+    memcpy(copy, frame->at, frame->left);
+    struct frame copied = {.type = frame->type, .at = copy, .left = frame->left};
+    if (smtp_get_mail(&copied, &job->mail) != 0 || job->mail.slot >= work->n_slots) {
+        free(job);
+        return -1;
+    }
+    job->board = &work->board[job->mail.slot];
+    (void)pthread_mutex_lock(&work->lock);
+    push_back(work, job);
+    hand_out(work);
+    (void)pthread_mutex_unlock(&work->lock);
+    return 0;
+}
+
+struct job *work_take_first(struct work *work) {
+    (void)pthread_mutex_lock(&work->lock);
+    struct job *job = NULL;
+    if (!work->closing && work->first != NULL && (work->warm || !work->probing)) {
+        work->probing = work->probing || !work->warm;
+        job = pop(work);
+        hand_out(work);
+    } else if (!work->closing) {
+        job = wait_in(work, &work->fresh, -1);
+    }
+    (void)pthread_mutex_unlock(&work->lock);
+    return job;
+}
+
+struct job *work_take_next(struct work *work, int64_t wait_ms) {
+    (void)pthread_mutex_lock(&work->lock);
+    struct job *job = work->closing ? NULL : pop(work);
+    if (job == NULL && !work->closing && wait_ms > 0) {
+        job = wait_in(work, &work->open, wait_ms);
+    }
+    (void)pthread_mutex_unlock(&work->lock);
+    return job;
+}
+
+void work_give_back(struct work *work, struct job *job) {
+    job->board->progress = SMTP_WAITING;
+    job->board->taken_ms = 0;
+    (void)pthread_mutex_lock(&work->lock);
+    push_front(work, job);
+    hand_out(work);
+    (void)pthread_mutex_unlock(&work->lock);
+}
+
+void work_established(struct work *work) {
+    (void)pthread_mutex_lock(&work->lock);
+    work->warm = true;
+    work->probing = false;
+    hand_out(work);
+    (void)pthread_mutex_unlock(&work->lock);
+}
+
+void work_broken(struct work *work, const struct outcome *outcome) {
+    (void)pthread_mutex_lock(&work->lock);
+    work->warm = false;
+    work->probing = false;
+    struct job *jobs = work->first;
+    work->first = NULL;
+    work->last = &work->first;
+    (void)pthread_mutex_unlock(&work->lock);
+    while (jobs != NULL) {
+        struct job *job = jobs;
+        jobs = job->next;
+        work_answer(work, job, outcome);
+    }
+}
+
+/* ---- answers ------------------------------------------------------------------------------------------------------- */
+static void write_all(int fd, const struct buf *data) {
+    size_t done = 0;
+    while (done < data->len) {
+        ssize_t n = send(fd, data->data + done, data->len - done, MSG_NOSIGNAL);
+        if (n < 0 && errno != EINTR) {
+            _exit(0); /* reachd is gone */
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+}
+
+void work_answer(struct work *work, struct job *job, const struct outcome *outcome) {
+    struct smtp_result result = {.slot = job->mail.slot, .outcome = *outcome};
+    free(job);
+    (void)pthread_mutex_lock(&work->lock);
+    if (smtp_put_result(&work->out, &result) != 0) {
+        _exit(70); /* no memory: reachd takes stock from the board */
+    }
+    if (!work->writing) {
+        work->writing = true;
+        while (work->out.len > 0) {
+            struct buf batch = work->out;
+            work->out = BUF_INIT;
+            (void)pthread_mutex_unlock(&work->lock);
+            write_all(work->fd, &batch);
+            buf_fini(&batch);
+            (void)pthread_mutex_lock(&work->lock);
+        }
+        work->writing = false;
+    }
+    (void)pthread_mutex_unlock(&work->lock);
+}
+
+/* ---- ending -------------------------------------------------------------------------------------------------------- */
+void work_session_ended(struct work *work) {
+    (void)pthread_mutex_lock(&work->lock);
+    work->n_sessions--;
+    (void)pthread_cond_signal(&work->ended);
+    (void)pthread_mutex_unlock(&work->lock);
+}
+
+void work_close(struct work *work) {
+    (void)pthread_mutex_lock(&work->lock);
+    work->closing = true;
+    while (work->open != NULL) {
+        wake(&work->open, NULL);
+    }
+    while (work->fresh != NULL) {
+        wake(&work->fresh, NULL);
+    }
+    while (work->n_sessions > 0) {
+        (void)pthread_cond_wait(&work->ended, &work->lock);
+    }
+    (void)pthread_mutex_unlock(&work->lock);
+}

@@ -1,0 +1,222 @@
+/* mime_encode: see mime_encode.h.
+ *
+ * Written here because the kept libraries that could do it (gmime, glib) build a tree of objects for every mail, which costs more
+ * than all the rest of handing a mail over; the forms themselves are small. Base64 is OpenSSL's. The results are compared with what
+ * other people's parsers make of them in the tests.
+ *
+ * Guarantees: whatever the text, the output is printable ASCII, CRLF and nothing else; control characters in a header become
+ * blanks. Does not: check that the text is UTF-8 (the template engine and the job reader do). */
+#include "channels/mime_encode.h"
+
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <string.h>
+
+enum {
+    QP_LINE = 75,      /* and a soft "=" makes 76 */
+    BASE64_BYTES = 57, /* make 76 characters */
+    WORD_BYTES = 45,   /* in one encoded word: 60 characters and 12 of frame */
+    HEADER_LINE = 76,
+    PLAIN_WORD_MAX = 60, /* an ASCII word that is longer cannot be folded: encode it */
+};
+
+/* ---- bodies -------------------------------------------------------------------------------------------------------- */
+
+/* Length of the line end at `text` (CRLF, LF, CR), or 0. */
+static size_t line_end(const char *text) {
+    if (text[0] == '\r') {
+        return text[1] == '\n' ? 2 : 1;
+    }
+    return text[0] == '\n' ? 1 : 0;
+}
+
+static bool plain_in_body(unsigned char c) {
+    return (c >= 33 && c <= 126 && c != '=') || c == ' ' || c == '\t';
+}
+
+const char *mime_encoding_for(const char *text) {
+    size_t coded = 0;
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++) {
+        coded += !plain_in_body((unsigned char)text[i]) && text[i] != '\n' && text[i] != '\r';
+    }
+    return coded > len / 6 ? "base64" : "quoted-printable";
+}
+
+/* Whether the byte at `text`, about to stand at `column`, may stand there as it is. */
+static bool may_stand(const char *text, size_t column) {
+    unsigned char c = (unsigned char)text[0];
+    if (!plain_in_body(c)) {
+        return false;
+    }
+    if (c == ' ' || c == '\t') {
+        return text[1] != '\0' && line_end(text + 1) == 0;
+    }
+    return column > 0 || (c != '.' && c != '-' && strncmp(text, "From ", 5) != 0);
+}
+
+void mime_put_quoted_printable(struct buf *out, const char *text) {
+    static const char hex[] = "0123456789ABCDEF";
+    size_t column = 0;
+    while (*text != '\0') {
+        size_t end = line_end(text);
+        if (end > 0) {
+            buf_put(out, "\r\n", 2);
+            column = 0;
+            text += end;
+            continue;
+        }
+        size_t width = may_stand(text, column) ? 1 : 3;
+        if (column + width > QP_LINE) {
+            buf_put(out, "=\r\n", 3);
+            column = 0;
+            continue;
+        }
+        unsigned char c = (unsigned char)*text++;
+        const char coded[3] = {'=', hex[c >> 4], hex[c & 15]};
+        buf_put(out, width == 1 ? text - 1 : coded, width);
+        column += width;
+    }
+    if (column > 0) {
+        buf_put(out, "\r\n", 2);
+    }
+}
+
+static void put_base64_line(struct buf *out, const unsigned char *data, size_t len) {
+    unsigned char line[4 * ((BASE64_BYTES + 2) / 3) + 1];
+    int n = EVP_EncodeBlock(line, data, (int)len);
+    buf_put(out, line, (size_t)n);
+    buf_put(out, "\r\n", 2);
+}
+
+void mime_put_base64(struct buf *out, const char *text) {
+    unsigned char chunk[BASE64_BYTES];
+    size_t len = 0;
+    while (*text != '\0') {
+        size_t end = line_end(text);
+        const char *bytes = end > 0 ? "\r\n" : text;
+        size_t n = end > 0 ? 2 : 1;
+        text += end > 0 ? end : 1;
+        for (size_t i = 0; i < n; i++) {
+            chunk[len++] = (unsigned char)bytes[i];
+            if (len == sizeof chunk) {
+                put_base64_line(out, chunk, len);
+                len = 0;
+            }
+        }
+    }
+    if (len > 0) {
+        put_base64_line(out, chunk, len);
+    }
+}
+
+/* ---- headers ------------------------------------------------------------------------------------------------------- */
+static unsigned char header_byte(char c) {
+    unsigned char byte = (unsigned char)c;
+    return byte < 0x20 || byte == 0x7f ? ' ' : byte;
+}
+
+/* Plain ASCII that can be folded and that nobody could take for an encoded word. */
+static bool plain_in_header(const char *text) {
+    size_t word = 0;
+    for (const char *at = text; *at != '\0'; at++) {
+        word = *at == ' ' ? 0 : word + 1;
+        if (word > PLAIN_WORD_MAX || (unsigned char)*at < 0x20 || (unsigned char)*at >= 0x7f) {
+            return false;
+        }
+    }
+    return strstr(text, "=?") == NULL && text[0] != ' ' && (text[0] == '\0' || text[strlen(text) - 1] != ' ') && strstr(text, "  ") == NULL;
+}
+
+/* How many bytes of `text` go into one encoded word: no character is cut in two (RFC 2047 section 5). */
+static size_t word_len(const char *text) {
+    size_t len = strlen(text);
+    if (len <= WORD_BYTES) {
+        return len;
+    }
+    len = WORD_BYTES;
+    while (len > WORD_BYTES - 4 && ((unsigned char)text[len] & 0xc0) == 0x80) {
+        len--;
+    }
+    return len;
+}
+
+static void put_encoded_words(struct buf *out, const char *text) {
+    const char *gap = "";
+    while (*text != '\0') {
+        unsigned char bytes[WORD_BYTES];
+        unsigned char coded[4 * ((WORD_BYTES + 2) / 3) + 1];
+        size_t len = word_len(text);
+        for (size_t i = 0; i < len; i++) {
+            bytes[i] = header_byte(text[i]);
+        }
+        int n = EVP_EncodeBlock(coded, bytes, (int)len);
+        buf_puts(out, gap);
+        buf_puts(out, "=?UTF-8?B?");
+        buf_put(out, coded, (size_t)n);
+        buf_puts(out, "?=");
+        gap = "\r\n ";
+        text += len;
+    }
+}
+
+/* Bytes since the last line end. */
+static size_t column_of(const struct buf *out) {
+    size_t column = 0;
+    while (column < out->len && out->data[out->len - column - 1] != '\n') {
+        column++;
+    }
+    return column;
+}
+
+static void put_folded(struct buf *out, const char *text) {
+    size_t column = column_of(out);
+    while (*text != '\0') {
+        size_t word = strcspn(text + 1, " ") + 1; /* a word with the blank before it */
+        if (*text == ' ' && column + word > HEADER_LINE) {
+            buf_put(out, "\r\n", 2);
+            column = 0;
+        }
+        buf_put(out, text, word);
+        column += word;
+        text += word;
+    }
+}
+
+void mime_put_text_header(struct buf *out, const char *name, const char *text) {
+    buf_puts(out, name);
+    buf_puts(out, ": ");
+    if (plain_in_header(text)) {
+        put_folded(out, text);
+    } else {
+        put_encoded_words(out, text);
+    }
+    buf_put(out, "\r\n", 2);
+}
+
+static void put_quoted_string(struct buf *out, const char *text) {
+    buf_putc(out, '"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\') {
+            buf_putc(out, '\\');
+        }
+        buf_putc(out, *text);
+    }
+    buf_putc(out, '"');
+}
+
+void mime_put_address_header(struct buf *out, const char *name, const char *display, const char *address) {
+    buf_puts(out, name);
+    buf_puts(out, ": ");
+    if (display != NULL && display[0] != '\0') {
+        if (plain_in_header(display) && strlen(display) <= PLAIN_WORD_MAX) {
+            put_quoted_string(out, display);
+        } else {
+            put_encoded_words(out, display);
+        }
+        buf_puts(out, column_of(out) + strlen(address) + 3 > HEADER_LINE ? "\r\n " : " ");
+    }
+    buf_putc(out, '<');
+    buf_puts(out, address);
+    buf_puts(out, ">\r\n");
+}

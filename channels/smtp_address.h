@@ -1,0 +1,23 @@
+/* smtp_address: which mail addresses may go on the wire, and the envelope sender of each notice. Pure. */
+#ifndef REACH_CHANNELS_SMTP_ADDRESS_H
+#define REACH_CHANNELS_SMTP_ADDRESS_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+
+/* Longest address (RFC 5321 section 4.5.3.1.3: 256 octets with its brackets). */
+enum { SMTP_ADDRESS_MAX = 254, SMTP_LOCAL_MAX = 64 };
+
+/* Whether `address` is a plain mailbox that can go to a server without SMTPUTF8: dot-atom "@" host name, ASCII (IDN as A-labels).
+ * Quoted local parts and address literals are refused: no customer has one and they have been the way in for many. 0, or -1 with *err. */
+int smtp_address_check(const char *address, struct err *err);
+
+/* The part behind the '@'; borrowed. "" where there is none. */
+const char *smtp_address_domain(const char *address);
+
+/* The envelope sender of one notice: "bounce@example.org" and key "ab12" make "bounce+ab12@example.org" (VERP), so that a bounce
+ * names the mail it is about. 0, or -1 with *err where it would be too long. */
+int smtp_address_verp(const char *base, const char *key, char out[SMTP_ADDRESS_MAX + 1], struct err *err);
+
+#endif
