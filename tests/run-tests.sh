@@ -4,8 +4,9 @@
 #   tests/run-tests.sh [-j N] [-t SECONDS] TEST...
 #
 # Exit 0 of a test is passed, 77 skipped (its last line says why), anything else failed. One line is printed per test, and the whole
-# output of a test that failed. The last line is the sum, "N passed, N failed, N skipped": a C program counts with its
-# test functions, a script with one. Exit 0 only where nothing failed and something ran.
+# output of a test that failed. The last line is the sum, "N passed, N failed, N skipped": a C program counts with its test
+# functions, a script with the cases of its own last line ("N passed, N failed"), else as one. Exit 0 only where nothing failed and
+# something ran.
 #
 # A script may ask, in a comment of its first 20 lines, for
 #   # run-tests: serial          not beside another test (it measures time or load)
@@ -28,23 +29,25 @@ wish() { # wish TEST WORD: prints what the test asks for under that word
 
 # Counts of a finished test as "passed failed skipped".
 count() { # count TEST LOG STATUS
-    local passed failed skipped
-    if [[ $1 != *.sh ]] && grep -q '^\[  PASSED  \]' "$2"; then
-        passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test(s).*/\1/p' "$2" | awk '{n += $1} END {print n + 0}')
-        failed=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test(s).*/\1/p' "$2" | awk '{n += $1} END {print n + 0}')
-        skipped=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test(s).*/\1/p' "$2" | awk '{n += $1} END {print n + 0}')
-        # A sanitizer's report at exit, or a crash in a tear-down, fails a program whose functions all passed.
-        if [[ $3 -ne 0 && $failed -eq 0 ]]; then
-            failed=1
-        fi
-        echo "$passed $failed $skipped"
-    else
-        case $3 in
-        0) echo 1 0 0 ;;
-        77) echo 0 0 1 ;;
-        *) echo 0 1 0 ;;
-        esac
+    local passed=0 failed=0 skipped=0 sum='^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$'
+    if [[ $3 -eq 77 ]]; then
+        skipped=1
+    elif [[ $1 == *.sh && $(tail -n 1 "$2") =~ $sum ]]; then
+        passed=${BASH_REMATCH[1]} failed=${BASH_REMATCH[2]} skipped=${BASH_REMATCH[4]:-0}
+    elif [[ $1 != *.sh ]] && grep -q '^\[  PASSED  \]' "$2"; then
+        passed=$(cmocka_count PASSED "$2") failed=$(cmocka_count FAILED "$2") skipped=$(cmocka_count SKIPPED "$2")
+    elif [[ $3 -eq 0 ]]; then
+        passed=1
     fi
+    # What failed without saying so: a crash, a sanitizer's report at exit, a script that stopped in the middle.
+    if [[ $3 -ne 0 && $3 -ne 77 && $failed -eq 0 ]]; then
+        failed=1
+    fi
+    echo "$passed $failed $skipped"
+}
+
+cmocka_count() { # cmocka_count WORD LOG: a program may hold several groups of tests
+    sed -n "s/^\[  $1 *\] \([0-9]*\) test(s).*/\1/p" "$2" | awk '{n += $1} END {print n + 0}'
 }
 
 tell() { # tell TEST LOG STATUS MILLISECONDS
@@ -74,7 +77,8 @@ tell() { # tell TEST LOG STATUS MILLISECONDS
 
 run_one() {
     local test=$1 name log begin end status=0 seconds build=$B
-    name=$(tr '/' '_' <<<"${test#"$B"/}")
+    name=${test#"$B"/}
+    name=${name//[^A-Za-z0-9_-]/_}
     log=$LOGS/$name.log
     seconds=$(wish "$test" timeout)
     [[ -z $(wish "$test" plain yes) ]] || build=$B_PLAIN
