@@ -80,7 +80,7 @@ void answers_event(struct work *work, enum notice_state state, int64_t now_ms) {
     put_member(&work->event, "from", work->fence == 0 ? NULL : notice_state_name(work->state));
     put_member(&work->event, "state", notice_state_name(state));
     put_member(&work->event, "reason", work->record.why);
-    if (work->next == WORK_SEND || state == NOTICE_REACHED) {
+    if (work->try_index < work->record.n_tries && (work->next == WORK_SEND || state == NOTICE_REACHED)) {
         const struct record_try *t = &work->record.tries[work->try_index];
         put_member(&work->event, "channel", t->channel);
         put_member(&work->event, "gateway", t->gateway);
@@ -131,6 +131,9 @@ static const char *desk_reason(const struct work *work) {
         if (!work->reach.contacts[i].survives) {
             return work->reach.contacts[i].reason;
         }
+    }
+    if (work->late) {
+        return work->record.why;
     }
     return work->reach.n_contacts == 0 ? "no contact point is known" : work->action.reason;
 }
@@ -200,7 +203,7 @@ static bool is_cleared(const struct work *work) {
         }
     }
     bool reacted = best >= EVIDENCE_SEEN;
-    return contact->survives && (reacted || (!contact->weak && work->reach.verdict == VERDICT_REACHABLE));
+    return contact->evidence_counts && (reacted || (!contact->weak && work->reach.verdict == VERDICT_REACHABLE));
 }
 
 static void add_clearance(struct work *work, const struct work_place *place, int64_t now_ms) {
@@ -210,10 +213,10 @@ static void add_clearance(struct work *work, const struct work_place *place, int
     put_time(&out, "granted_at", now_ms);
     put_time(&out, "expires_at", expires_at_ms);
     put_member(&out, "notice", work->id);
-    put_member(&out, "evidence", work->action.reason);
+    put_member(&out, "evidence", work->record.why);
     buf_putc(&out, '}');
     const char *value = keep(work, &out);
-    for (size_t i = 0; i < work->record.accounts.n; i++) {
+    for (size_t i = 0; i < work->record.n_own; i++) {
         const char *key = arena_printf(&work->arena, "clearance:{%s}", work->record.accounts.items[i]);
         work_effect(work, QUEUE_SET, value == NULL ? NULL : key, NULL, value, expires_at_ms);
     }
@@ -234,16 +237,51 @@ static void drop_desk_case(struct work *work, int64_t now_ms) {
     work->record.desk = false;
 }
 
+static void withdraw_clearance(struct work *work, int64_t now_ms) {
+    for (size_t i = 0; i < work->record.n_own; i++) {
+        work_effect(work, QUEUE_DEL, arena_printf(&work->arena, "clearance:{%s}", work->record.accounts.items[i]), NULL, NULL, 0);
+    }
+    begin_event(work, "clearance", now_ms);
+    put_member(&work->event, "state", "withdrawn");
+    put_member(&work->event, "reason", work->record.why);
+    buf_putc(&work->event, '}');
+    work->record.cleared = false;
+}
+
+int answers_late(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
+    if (work->news != EVIDENCE_WITHDRAWN) {
+        return 0;
+    }
+    if (work->record.cleared) {
+        withdraw_clearance(work, now_ms);
+    }
+    if (!work->record.desk) {
+        add_hold(work, now_ms);
+        add_desk_case(work, place, now_ms);
+        work->record.desk = true;
+    }
+    return record_log(&work->record, &work->arena, now_ms, "desk", "what was sent did not arrive: clearance withdrawn, desk case made") < 0
+               ? err_no_memory(err)
+               : 0;
+}
+
+/* Who was reached, and whether that clears the accounts. A stranded customer who saw the banner has no try and no contact point to
+ * show for it: the reaction itself is the evidence. */
+static void finish_reached(struct work *work, const struct work_place *place, int64_t now_ms) {
+    bool reacted = work->stop == NOTICE_REACHED;
+    const struct record_try *t = reacted ? NULL : work_try_of(work, work->action.step, work->action.contact);
+    work->try_index = t == NULL ? 0 : (size_t)(t - work->record.tries);
+    buf_putf(&work->counts, "%sreached.%s", work->counts.len == 0 ? "" : " ", t == NULL ? "reaction" : t->channel);
+    if (work->record.n_own > 0 && (reacted || is_cleared(work))) {
+        add_clearance(work, place, now_ms);
+    }
+}
+
 int answers_finish(struct work *work, const struct work_place *place, enum notice_state state, int64_t now_ms, struct err *err) {
     bool reached = state == NOTICE_REACHED;
     bool stopped = state == NOTICE_RESOLVED || state == NOTICE_CANCELLED;
     if (reached) {
-        struct record_try *t = work_try_of(work, work->action.step, work->action.contact);
-        work->try_index = t == NULL ? 0 : (size_t)(t - work->record.tries);
-        buf_putf(&work->counts, "%sreached.%s", work->counts.len == 0 ? "" : " ", t == NULL ? "unknown" : t->channel);
-        if (work->record.accounts.n > 0 && is_cleared(work)) {
-            add_clearance(work, place, now_ms);
-        }
+        finish_reached(work, place, now_ms);
     }
     if (stopped) {
         work_effect(work, QUEUE_DEL, arena_printf(&work->arena, "banner:{%s}", work->record.customer), NULL, NULL, 0);

@@ -10,6 +10,9 @@
 #include "base/log.h"
 #include "dispatcher/intake.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static void on_control(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
     (void)results;
     if (err != NULL) {
@@ -35,9 +38,13 @@ void control_contact(struct worker *w, struct work *work, const char *book_text,
         intake_refuse(w, work, NOTICE_DEAD, &why);
         return;
     }
-    struct queue_effect effect = {QUEUE_HSET, "contacts", work->document.job.customer.id, work->book_text, 0};
+    const char *customer = work->document.job.customer.id;
+    struct queue_effect effects[] = {
+        {QUEUE_HSET, "contacts", customer, work->book_text, 0},
+        {QUEUE_WAKE, "due", customer, NULL, now_ms}, /* a stranded notice is planned again with what is known now (P4) */
+    };
     struct queue_control control = {
-        .entry = &work->entry, .counts = "contact", .effects = &effect, .n_effects = work->book_text == NULL ? 0 : 1};
+        .entry = &work->entry, .counts = "contact", .effects = effects, .n_effects = work->book_text == NULL ? 0 : 2};
     if (queue_control(w->queue, &control, 1, on_control, w, &why) < 0) {
         log_error("contact job %s: %s; it comes back after its lease", work->id, why.text);
     }
@@ -46,9 +53,90 @@ void control_contact(struct worker *w, struct work *work, const char *book_text,
 
 /* ---- resolve, cancel ----------------------------------------------------------------------------------------------- */
 
+/* All open notices of a customer are to end; the control job's entry is acknowledged when the last of them has. */
+struct stop_group {
+    struct worker *worker;
+    struct work *control; /* owned: the control job with its entry */
+    enum notice_state state;
+    size_t open;
+    bool all_applied;
+};
+
+static void leave_group(struct stop_group *group, bool applied) {
+    group->all_applied = group->all_applied && applied;
+    if (--group->open > 0) {
+        return;
+    }
+    if (group->all_applied) {
+        control_acknowledge(group->worker, &group->control->entry);
+    } /* else it comes back after its lease and looks again */
+    work_free(group->control);
+    free(group);
+}
+
+static void on_stopped(void *ctx, struct work *work, bool applied) {
+    leave_group(ctx, applied || notice_state_final(work->state));
+}
+
+static struct work *stop_work(struct stop_group *group, const char *id) {
+    struct work *work = work_new("{}", 2);
+    if (work == NULL) {
+        return NULL;
+    }
+    work->id = arena_strdup(&work->arena, id);
+    work->document.type = group->control->document.type;
+    work->stop = group->state;
+    work->on_end = on_stopped;
+    work->end_ctx = group;
+    if (work->id == NULL) {
+        work_free(work);
+        return NULL;
+    }
+    return work;
+}
+
+static void on_open_notices(void *ctx, const char *const *values, size_t n, struct arena *arena_take) {
+    struct stop_group *group = ctx;
+    struct worker *w = group->worker;
+    char *list = n == 0 ? NULL : arena_strdup(arena_take, values[0]);
+    char *state = NULL;
+    group->open = 1; /* ourselves, until all are on their way */
+    for (char *id = list == NULL ? NULL : strtok_r(list, " ", &state); id != NULL; id = strtok_r(NULL, " ", &state)) {
+        struct work *held = worker_find(w, id);
+        struct work *work = held == NULL ? stop_work(group, id) : NULL;
+        if (work == NULL) {
+            group->all_applied = false;
+            if (held != NULL) {
+                held->stop = group->state;
+            }
+            continue;
+        }
+        group->open++;
+        worker_add(w, work);
+        intake_look_up(w, work);
+    }
+    leave_group(group, true);
+    arena_fini(arena_take);
+}
+
+static int aim_at_customer(struct worker *w, struct work **work, enum notice_state state, struct err *why) {
+    struct stop_group *group = calloc(1, sizeof *group);
+    if (group == NULL) {
+        return err_no_memory(why);
+    }
+    *group = (struct stop_group){.worker = w, .control = *work, .state = state, .all_applied = true};
+    struct queue_ask ask = {QUEUE_ASK_OPEN_NOTICES, (*work)->document.job.customer.id, NULL};
+    if (queue_read(w->queue, &ask, 1, on_open_notices, group, why) < 0) {
+        free(group);
+        return -1;
+    }
+    *work = NULL;
+    return 0;
+}
+
 static int aim_at_notice(struct worker *w, struct work **work, enum notice_state state, struct err *why) {
     if ((*work)->document.notice_id == NULL) {
-        return err_member(why, "notice", "is missing: name the notice");
+        return aim_at_customer(w, work, state, why);
     }
     struct work *held = worker_find(w, (*work)->document.notice_id);
     if (held != NULL) {

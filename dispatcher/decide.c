@@ -24,34 +24,63 @@ static const struct contact *chosen_contact(const struct work *work) {
 
 /* ---- reachability -------------------------------------------------------------------------------------------------- */
 
-static int add_account(struct work *work, const char *canonical) {
-    struct address_list *list = &work->record.accounts;
+static bool lists(const struct address_list *list, const char *canonical) {
     for (size_t i = 0; i < list->n; i++) {
         if (strcmp(list->items[i], canonical) == 0) {
-            return 0;
+            return true;
         }
     }
-    const char **items = arena_array(&work->arena, list->n + 1, sizeof *items);
-    if (items == NULL) {
-        return -1;
+    return false;
+}
+
+/* Adds what is not there yet; the list has room for it. */
+static void add_account(struct address_list *list, const char *canonical) {
+    if (!lists(list, canonical)) {
+        list->items[list->n++] = canonical;
     }
-    if (list->n > 0) {
-        memcpy(items, list->items, list->n * sizeof *items);
+}
+
+/* The customer's own accounts that die, in canonical form. */
+static int add_own_accounts(struct work *work, const struct work_place *place, struct address_list *list) {
+    const struct address_list *own = &work->document.job.customer.accounts;
+    for (size_t i = 0; i < own->n; i++) {
+        char canonical[MAILBOX_MAX];
+        if (mailbox_canon(place->rules, own->items[i], canonical, NULL) < 0 || !doomed_set_has(work->doomed, canonical)) {
+            continue;
+        }
+        const char *copy = arena_strdup(&work->arena, canonical);
+        if (copy == NULL) {
+            return -1;
+        }
+        add_account(list, copy);
     }
-    items[list->n] = canonical;
-    *list = (struct address_list){items, list->n + 1};
     return 0;
 }
 
-/* Where whole domains are disabled, the accounts in question are the customer's own mailboxes there. */
-static int add_domain_accounts(struct work *work) {
+/* Which accounts this notice keeps on hold, and how many of them (the first n_own) it may clear: those that are the customer's own.
+ * Reaching Ada says nothing about a mailbox that is Bob's, even if Ada reads it too (P3). Whose an account is, the customer's
+ * `accounts` say; where there are none, a single listed account is taken to be the customer's, several are nobody's. */
+static int note_accounts(struct work *work, const struct work_place *place, struct err *err) {
     const struct customer *customer = &work->document.job.customer;
-    for (size_t i = 0; i < work->reach.n_contacts; i++) {
-        if (work->reach.contacts[i].doomed && channel_traits(customer->contacts[i].channel)->address == ADDRESS_MAILBOX &&
-            add_account(work, work->reach.contacts[i].canonical) < 0) {
-            return -1;
+    struct address_list listed = work->record.accounts;
+    struct address_list all = {NULL, 0};
+    all.items = arena_array(&work->arena, listed.n + customer->accounts.n + work->reach.n_contacts, sizeof *all.items);
+    if (all.items == NULL || add_own_accounts(work, place, &all) < 0) {
+        return err_no_memory(err);
+    }
+    work->record.n_own = all.n;
+    if (customer->accounts.n == 0 && listed.n == 1 && work->document.job.disables.domains.n == 0) {
+        work->record.n_own = 1;
+    }
+    for (size_t i = 0; i < listed.n; i++) {
+        add_account(&all, listed.items[i]);
+    }
+    for (size_t i = 0; i < work->reach.n_contacts && work->document.job.disables.domains.n > 0; i++) {
+        if (work->reach.contacts[i].doomed && channel_traits(customer->contacts[i].channel)->address == ADDRESS_MAILBOX) {
+            add_account(&all, work->reach.contacts[i].canonical);
         }
     }
+    work->record.accounts = all;
     return 0;
 }
 
@@ -75,10 +104,7 @@ static int ask_reach(struct work *work, const struct work_place *place, struct e
         return -1;
     }
     work->record.verdict = verdict_name(work->reach.verdict);
-    if (job->disables.domains.n > 0 && add_domain_accounts(work) < 0) {
-        return err_no_memory(err);
-    }
-    return 0;
+    return work->fence == 0 ? note_accounts(work, place, err) : 0;
 }
 
 static int ask_plan(struct work *work, int64_t now_ms, struct err *err) {
@@ -317,14 +343,32 @@ static void keep_job(struct work *work) {
     }
 }
 
+/* Where later evidence matters, the gateway's id of the message leads back to the notice. */
+static void note_ref(struct work *work) {
+    if (work->record.n_tries == 0 || work->try_index >= work->record.n_tries || work->route == NULL || work->late) {
+        return;
+    }
+    const struct record_try *t = &work->record.tries[work->try_index];
+    const struct route_step *step = t->plan.step < work->route->n_steps ? &work->route->steps[t->plan.step] : NULL;
+    if (t->ref == NULL || step == NULL || t->plan.last != OUTCOME_SENT || (step->success <= EVIDENCE_SENT && step->wait_ms == 0)) {
+        return;
+    }
+    work_effect(work, QUEUE_HSET, "refs", arena_printf(&work->arena, "%s %s", t->gateway, t->ref), work->id, 0);
+}
+
 static int finish_change(struct work *work, const struct work_place *place, enum notice_state state, int64_t now_ms, struct err *err) {
     struct queue_change *change = &work->change;
     change->id = work->id;
     change->customer = work->record.customer;
     change->fence_seen = work->fence;
     change->state = state;
-    bool first_attempt = change->due_at_ms == -1;
-    if (notice_state_final(state)) {
+    bool first_attempt = change->due_at_ms == -1 && !work->late;
+    if (work->late) {
+        if (answers_late(work, place, now_ms, err) < 0) {
+            return -1;
+        }
+        change->due_at_ms = -1;
+    } else if (notice_state_final(state)) {
         change->job_action = work->job_kept ? QUEUE_JOB_DROP : QUEUE_JOB_AS_IS;
         change->due_at_ms = 0;
         if (answers_finish(work, place, state, now_ms, err) < 0) {
@@ -333,6 +377,7 @@ static int finish_change(struct work *work, const struct work_place *place, enum
     } else if (!first_attempt) {
         keep_job(work);
     }
+    note_ref(work);
     change->ack = work->has_entry && !first_attempt ? &work->entry : NULL;
     if (work->banner != NULL) {
         work_effect(work, QUEUE_SET, arena_printf(&work->arena, "banner:{%s}", work->record.customer), NULL, work->banner,
@@ -396,10 +441,12 @@ static bool needs_desk(const struct work *work) {
            work->action.kind != PLAN_REACHED && work->action.kind != PLAN_EXPIRED;
 }
 
-/* The producer said that there is nothing to tell any more. */
+/* The producer said that there is nothing to tell any more, or a stranded customer has reacted. */
 static int decide_stop(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
     work->next = WORK_DONE;
-    work->record.why = work->stop == NOTICE_RESOLVED ? "the customer has acted" : "cancelled by the producer";
+    if (work->stop != NOTICE_REACHED) {
+        work->record.why = work->stop == NOTICE_RESOLVED ? "the customer has acted" : "cancelled by the producer";
+    }
     return finish_change(work, place, work->stop, now_ms, err);
 }
 

@@ -276,6 +276,16 @@ static void look_up(struct worker *w, struct intake_batch *batch) {
     free(names);
 }
 
+void intake_look_up(struct worker *w, struct work *work) {
+    struct intake_batch *batch = batch_new(w, 1);
+    if (batch == NULL) {
+        worker_drop(w, work);
+        return;
+    }
+    batch->works[batch->n++] = work;
+    look_up(w, batch);
+}
+
 /* ---- entries ------------------------------------------------------------------------------------------------------- */
 
 /* A work for an entry, with a copy of all that the entry says. NULL: no memory. */

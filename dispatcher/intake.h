@@ -12,6 +12,9 @@ void intake_on_receipts(void *ctx, const struct queue_receipt *receipts, size_t 
 /* Notes that an active work never becomes a notice (dead or duplicate) and drops the work. Written with the next flush. */
 void intake_refuse(struct worker *worker, struct work *work, enum notice_state state, const struct err *why);
 
+/* Has one active work that is not from the stream looked up and taken on. */
+void intake_look_up(struct worker *worker, struct work *work);
+
 /* Writes what was refused since the last flush in one round trip. */
 void intake_flush_refusals(struct worker *worker);
 

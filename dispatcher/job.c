@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ADDRESS_MAX_BYTES = 4096, NAME_MAX_BYTES = 256, LOCALE_MAX_BYTES = 35, ZONE_MAX_BYTES = 64 };
+enum { ADDRESS_MAX_BYTES = 4096, NAME_MAX_BYTES = 256, LOCALE_MAX_BYTES = 35, ZONE_MAX_BYTES = 64, ACCOUNTS_MAX = 1000 };
 
 struct reader {
     const struct mailbox_rules *rules;
@@ -193,6 +193,9 @@ static int read_disables(struct reader *r, json_t *value, struct disables *disab
     (void)read_list(r, &in, "domains", JSON_OPTIONAL, &disables->domains);
     check_accounts(r, &in, &disables->accounts, "accounts", false);
     check_accounts(r, &in, &disables->domains, "domains", true);
+    if (disables->accounts.n > ACCOUNTS_MAX || disables->domains.n > ACCOUNTS_MAX) {
+        (void)json_in_fail(&in, "", "must not list more than %d accounts or domains; whole domains are listed once", ACCOUNTS_MAX);
+    }
     if (disables->accounts.n == 0 && disables->domains.n == 0) {
         (void)json_in_fail(&in, "", "must list accounts or domains");
     }

@@ -114,6 +114,7 @@ void record_write(const struct record *record, struct buf *out) {
     put_text(out, "tv", record->version);
     put_flag(out, "desk", record->desk);
     put_flag(out, "clear", record->cleared);
+    put_number(out, "own", (int64_t)record->n_own);
     put_lists(record, out);
     buf_putc(out, '}');
 }
@@ -177,6 +178,8 @@ static int read_lists(const json_t *root, struct arena *arena, struct record *re
     if (record->accounts.items == NULL || record->tries == NULL || record->log == NULL) {
         return -1;
     }
+    record->n_own = (size_t)get_number(root, "own");
+    record->n_own = record->n_own < record->accounts.n ? record->n_own : record->accounts.n;
     for (size_t i = 0; i < record->accounts.n; i++) {
         const char *account = json_string_value(json_array_get(accounts, i));
         record->accounts.items[i] = arena_strdup(arena, account == NULL ? "" : account);

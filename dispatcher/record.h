@@ -31,7 +31,8 @@ struct record_line {
 struct record {
     const char *customer;
     const char *notice;           /* template name */
-    struct address_list accounts; /* canonical: what this change disables of this customer */
+    struct address_list accounts; /* canonical: what this notice keeps on hold */
+    size_t n_own;                 /* the first so many of them are the customer's own: reaching the customer may clear them */
     int64_t accepted_at_ms;
     int64_t effective_at_ms;
     int64_t expires_at_ms;

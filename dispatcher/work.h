@@ -6,6 +6,7 @@
 #include "base/message.h"
 #include "dispatcher/book.h"
 #include "dispatcher/core/plan.h"
+#include "dispatcher/evidence.h"
 #include "dispatcher/gateways.h"
 #include "dispatcher/job.h"
 #include "dispatcher/record.h"
@@ -77,6 +78,13 @@ struct work {
     size_t n_effects;
     size_t cap_effects;
 
+    /* Called once when the worker lets go of the work; `applied`: its last change is in Redis. NULL: nobody waits for it. */
+    void (*on_end)(void *ctx, struct work *work, bool applied);
+    void *end_ctx;
+    bool applied;
+    bool late;                 /* finished before; a receipt came after that */
+    enum evidence_effect news; /* what that receipt was */
+
     void *owner;               /* struct worker */
     struct work *next_in_list; /* ready list */
     UT_hash_handle hh;         /* by id */
@@ -129,6 +137,9 @@ int answers_strand(struct work *work, const struct work_place *place, int64_t no
 
 /* The notice is over: takes hold, desk case and banner back as far as they belong to it; grants the clearance when reached. */
 int answers_finish(struct work *work, const struct work_place *place, enum notice_state state, int64_t now_ms, struct err *err);
+
+/* A receipt came after the end: a bounce takes the clearance back and opens a desk case. */
+int answers_late(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);
 
 /* The event of this change. */
 void answers_event(struct work *work, enum notice_state state, int64_t now_ms);

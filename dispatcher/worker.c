@@ -40,6 +40,9 @@ void worker_add(struct worker *w, struct work *work) {
 void worker_drop(struct worker *w, struct work *work) {
     HASH_DEL(w->active, work);
     w->n_active--;
+    if (work->on_end != NULL) {
+        work->on_end(work->end_ctx, work, work->applied);
+    }
     work_free(work);
     worker_schedule(w);
 }
@@ -144,6 +147,7 @@ static void on_applied_one(struct worker *w, struct work *work, enum queue_resul
         worker_drop(w, work);
         return;
     }
+    work->applied = true;
     work->fence = work->change.fence;
     work->state = work->change.state;
     work->has_entry = work->has_entry && work->change.ack == NULL;

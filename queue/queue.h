@@ -72,13 +72,14 @@ struct queue_handlers {
     void (*lost)(void *ctx, const struct err *err);
     /* Cannot go on (unsafe Redis, wrong password, no permission): the daemon should stop with this error. */
     void (*fatal)(void *ctx, const struct err *err);
-    /* New work. The arena holds everything in `entries` and is handed over: the handler finishes it when the batch is done. */
+    /* New work. The arena holds everything in `entries` and is handed over: the handler copies the struct (it lies on the
+     * queue's stack) and finishes it when the batch is done. So with the two below. */
     void (*entries)(void *ctx, const struct queue_entry *entries, size_t n, struct arena *arena_take);
     void (*due)(void *ctx, const struct queue_due *due, size_t n, struct arena *arena_take);
     void (*receipts)(void *ctx, const struct queue_receipt *receipts, size_t n, struct arena *arena_take);
 };
 
-/* Connects in the background; handlers are called from the loop. `settings`, `clock`, `handlers`, `ctx` are borrowed.
+/* Connects in the background and makes the process ignore SIGPIPE; handlers are called from the loop. `settings`, `clock`, `handlers`, `ctx` are borrowed.
  * NULL with *err only for bad settings or want of memory. */
 struct queue *queue_new(struct event_base *base, const struct clock *clock, const struct queue_settings *settings,
                         const struct queue_handlers *handlers, void *ctx, struct err *err);
@@ -139,7 +140,8 @@ enum queue_op {
     QUEUE_HSET, /* key, field, value */
     QUEUE_HDEL, /* key, field */
     QUEUE_ZADD, /* key, field, at_ms = score */
-    QUEUE_ZREM  /* key, field */
+    QUEUE_ZREM, /* key, field */
+    QUEUE_WAKE  /* field = customer: the customer's waiting notices are due at at_ms; key is "due" */
 };
 
 /* Something that must become true in the same atomic step (a banner, a hold, a desk case, a clearance). */

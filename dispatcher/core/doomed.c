@@ -135,3 +135,7 @@ enum doomed_why doomed_set_find(const struct doomed_set *set, const char *canoni
     const char *at = set->domains.n == 0 ? NULL : strchr(canonical, '@');
     return at != NULL && str_map_find(&set->domains, at + 1, NULL) ? DOOMED_DOMAIN : DOOMED_NOT;
 }
+
+bool doomed_set_has(const struct doomed_set *set, const char *canonical) {
+    return doomed_set_find(set, canonical) != DOOMED_NOT;
+}

@@ -17,6 +17,9 @@ struct doomed_set;
 const struct doomed_set *doomed_set_new(const struct mailbox_rules *rules, const struct disables *disables,
                                         const struct address_list *audience, struct arena *arena, struct err *err);
 
+/* Whether a canonical mailbox or number is in the set. */
+bool doomed_set_has(const struct doomed_set *set, const char *canonical);
+
 enum verdict { VERDICT_REACHABLE, VERDICT_WEAK, VERDICT_PASSIVE, VERDICT_STRANDED };
 
 const char *verdict_name(enum verdict verdict);

@@ -1,0 +1,129 @@
+-- common: put in front of every other script of this folder. Helpers only: changes nothing by itself.
+--
+-- Rule of all scripts: look first, write after. Redis does not roll a script back, so whatever can fail for a reason of its
+-- own (a key of the wrong type) is looked at before the first write; what can only fail as a whole (no memory, read-only,
+-- cannot save) fails at the first write, before anything has changed.
+
+local CHUNK = 4000 -- arguments of one call; Lua's stack ends at 8,000
+
+-- Reads the fields of a hash; the answer has `false` where there is none.
+local function read_fields(key, fields)
+    if #fields == 0 then
+        return {}
+    end
+    if #fields <= CHUNK then
+        return redis.call('HMGET', key, unpack(fields))
+    end
+    local all = {}
+    for from = 1, #fields, CHUNK do
+        local part = redis.call('HMGET', key, unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
+        for i = 1, #part do
+            all[#all + 1] = part[i]
+        end
+    end
+    return all
+end
+
+-- One variadic command over as many arguments as there are; `group` stands before them where it is given.
+local function write_all(command, key, group, args)
+    for from = 1, #args, CHUNK do
+        local to = math.min(from + CHUNK - 1, #args)
+        if group then
+            redis.call(command, key, group, unpack(args, from, to))
+        else
+            redis.call(command, key, unpack(args, from, to))
+        end
+    end
+end
+
+-- Stops the script before it has written anything where `key` holds something else than `kind`.
+local function demand(key, kind)
+    local found = redis.call('TYPE', key).ok
+    if found ~= kind and found ~= 'none' then
+        error({err = 'REACHTYPE the key ' .. key .. ' holds a ' .. found .. ' and not a ' .. kind})
+    end
+end
+
+-- The eleven keys that every changing script gets, in this order.
+local KINDS = {'hash', 'hash', 'zset', 'hash', 'hash', 'hash', 'stream', 'stream', 'stream', 'stream', 'stream'}
+local function demand_keys()
+    for i = 1, #KEYS do
+        demand(KEYS[i], KINDS[i])
+    end
+end
+
+-- Effects: five arguments each, from ARGV[at] on: operation, key without the prefix, field, value, time.
+local EFFECT_KIND = {H = 'hash', h = 'hash', Z = 'zset', z = 'zset'}
+
+local function demand_effects(prefix, at, n)
+    for i = at, at + 5 * (n - 1), 5 do
+        local kind = EFFECT_KIND[ARGV[i]]
+        if kind then
+            demand(prefix .. ARGV[i + 1], kind)
+        end
+    end
+end
+
+-- Has a customer's notices looked at again: those that wait, not those that a worker has in hand (its lease stands) nor the
+-- finished ones. The newest 100 are looked at.
+local WAITING = {p = true, t = true, d = true, k = true, n = true}
+local function wake(customer, time)
+    local id, looked = redis.call('HGET', KEYS[4], customer), 0
+    while id and looked < 100 do
+        local record = redis.call('HGET', KEYS[1], id)
+        if record and WAITING[string.sub(record, 1, 1)] then
+            redis.call('ZADD', KEYS[3], time, id)
+        end
+        id, looked = redis.call('HGET', KEYS[5], id), looked + 1
+    end
+end
+
+local EFFECT = {
+    S = function(key, _, value, time)
+        if time == '0' then
+            redis.call('SET', key, value)
+        else
+            redis.call('SET', key, value, 'PXAT', time)
+        end
+    end,
+    D = function(key) redis.call('DEL', key) end,
+    H = function(key, field, value) redis.call('HSET', key, field, value) end,
+    h = function(key, field) redis.call('HDEL', key, field) end,
+    Z = function(key, field, _, time) redis.call('ZADD', key, time, field) end,
+    z = function(key, field) redis.call('ZREM', key, field) end,
+    W = function(_, customer, _, time) wake(customer, time) end,
+}
+
+local function do_effects(prefix, at, n)
+    for i = at, at + 5 * (n - 1), 5 do
+        EFFECT[ARGV[i]](prefix .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+    end
+end
+
+-- Counters are summed up first and written once per name.
+local function add(tally, name, by)
+    tally[name] = (tally[name] or 0) + by
+end
+
+-- Adds `times` to count:<name> for every name in a blank-separated list.
+local function add_names(tally, names, times)
+    for name in string.gmatch(names, '%S+') do
+        add(tally, 'count:' .. name, times)
+    end
+end
+
+local function write_counters(key, tally)
+    for name, by in pairs(tally) do
+        if by ~= 0 then
+            redis.call('HINCRBY', key, name, by)
+        end
+    end
+end
+
+-- One entry per batch: the events as one JSON array.
+local function write_events(key, max, events)
+    if #events > 0 then
+        redis.call('XADD', key, 'MAXLEN', '~', max, '*', 'events', '[' .. table.concat(events, ',') .. ']')
+    end
+end
+
