@@ -15,11 +15,15 @@ install: $(B)/reachd $(B)/reachctl $(B)/reachd-mailer install-man ## install bel
 	$(INSTALL) -m 755 $(B)/reachctl $(DESTDIR)$(PREFIX)/bin/reachctl
 	$(INSTALL) -m 755 $(B)/reachd-mailer $(DESTDIR)$(PREFIX)/libexec/reachd/reachd-mailer
 	cd templates/messages && find . -type f -exec $(INSTALL) -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/reachd/messages/{} \;
+	for f in channels/gateways/*.yaml; do \
+	    test ! -e $$f || $(INSTALL) -m 644 $$f $(DESTDIR)$(PREFIX)/share/reachd/gateways/$${f##*/} || exit 1; \
+	done
 	@mkdir -p $(DESTDIR)$(SYSCONFDIR)/reachd $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/share/doc/reachd
 	$(call placed,deploy/reachd.example.yaml) > $(DESTDIR)$(PREFIX)/share/doc/reachd/reachd.example.yaml
 	test -e $(DESTDIR)$(SYSCONFDIR)/reachd/reachd.yaml || \
 	    cp $(DESTDIR)$(PREFIX)/share/doc/reachd/reachd.example.yaml $(DESTDIR)$(SYSCONFDIR)/reachd/reachd.yaml
-	$(INSTALL) -m 644 deploy/reachd.acl $(DESTDIR)$(PREFIX)/share/doc/reachd/reachd.acl
+	$(INSTALL) -m 644 deploy/reachd.acl $(DESTDIR)$(PREFIX)/share/reachd/deploy/reachd.acl
+	$(INSTALL) -m 755 deploy/redis-users.sh $(DESTDIR)$(PREFIX)/share/reachd/deploy/redis-users.sh
 	$(call placed,deploy/reachd.service) > $(DESTDIR)$(UNITDIR)/reachd.service
 
 # Manual pages need scdoc; without it the programs are installed alone.
