@@ -222,10 +222,10 @@ static void sections_lists_and_flags_work_in_markdown(void **state) {
 static void a_message_too_long_for_its_channel_is_refused(void **state) {
     (void)state;
     struct template_set *set = fixture_load();
-    char data[1200];
-    char word[1001];
-    memset(word, 'x', 1000);
-    word[1000] = '\0';
+    char data[2100];
+    char word[1801];
+    memset(word, 'x', 1800);
+    word[1800] = '\0';
     (void)snprintf(data, sizeof data, "{\"word\":\"%s\"}", word);
     refused(set, CHANNEL_SMS, data, ERR_LIMIT, "");
     (void)render(set, CHANNEL_BANNER, "{\"word\":\"x\"}", (struct template_values){0});
