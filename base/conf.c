@@ -143,11 +143,13 @@ static int fill_list(const struct filling *filling, const struct conf_key *key, 
         return conf_fail(filling->reader, node->line, &at, "must be a list of mappings (each begins with \"- \")");
     }
     char *items = arena_array(filling->reader->arena, node->n, key->table->size);
-    if (items == NULL) {
+    int *lines = arena_array(filling->reader->arena, node->n, sizeof *lines);
+    if (items == NULL || lines == NULL) {
         return err_no_memory(filling->reader->err);
     }
     const struct conf_node *item = node->first;
     for (size_t i = 0; i < node->n; i++, item = item->next) {
+        lines[i] = item->line;
         struct conf_place item_at = {&at, NULL, i};
         struct filling inner = {filling->reader, &item_at, item, key->table, items + i * key->table->size};
         if (fill_table(&inner) < 0) {
@@ -155,6 +157,7 @@ static int fill_list(const struct filling *filling, const struct conf_key *key, 
         }
     }
     list->items = items;
+    list->lines = lines;
     list->n = node->n;
     return 0;
 }

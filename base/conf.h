@@ -47,6 +47,7 @@ struct conf_list {
     void *items;
     size_t n;
     size_t item_size;
+    const int *lines; /* where each item stands in the file; NULL where the list is empty */
 };
 
 struct conf_table;

@@ -381,12 +381,21 @@ static int check_route_names(const struct settings *settings, struct err *err) {
     return 0;
 }
 
+/* Compiles the own domains, one more each time it has failed, to tell the line of the first that cannot be one. */
 static int check_own_domains(const struct settings *settings, struct arena *arena, struct err *err) {
     if (settings_rules(settings, arena, err) != NULL) {
         return 0;
     }
-    (void)err_prefix(err, "own_domains");
-    return settings->where.file == NULL ? -1 : err_prefix(err, settings->where.file);
+    size_t n = 0;
+    while (n < settings->own_domains.n && mailbox_rules_new(settings->own_domains.items, n + 1, arena, err) != NULL) {
+        n++;
+    }
+    if (n == settings->own_domains.n || settings->own_domains.lines == NULL) {
+        return -1;
+    }
+    char place[200];
+    struct conf_where where = {settings->where.file, settings->own_domains.lines[n]};
+    return err_prefix(err, conf_where_text(&where, place, sizeof place));
 }
 
 static int add_default_routes(struct settings *settings, struct arena *arena, struct err *err) {

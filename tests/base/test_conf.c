@@ -272,6 +272,7 @@ static void a_variant_reads_the_keys_beside_it(void **state_r) {
     assert_string_equal(http->body, "{\n\"to\": 1\n}\n");
     assert_non_null(gateways[2].settings);
     assert_int_equal(gateways[1].where.line, 5);
+    assert_int_equal(state->got.gateways.lines[1], 5);
     char where[64];
     assert_string_equal(conf_where_text(&gateways[1].where, where, sizeof where), "f.yaml:5");
 }
