@@ -12,69 +12,45 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct command_option none[] = {{0}};
+
+static const struct command_option status_options[] = {{"watch", NULL, "print again every second until interrupted"},
+                                                       {"until-idle", NULL, "with --watch: stop when nothing is in flight or waiting"},
+                                                       {0}};
+static const struct command_option push_options[] = {{"bulk", NULL, "into the bulk lane (short for --lane bulk)"},
+                                                     {"lane", "LANE", "into this lane: urgent (default) or bulk"},
+                                                     {"partial", NULL, "push the good lines even where others are bad"},
+                                                     {0}};
+static const struct command_option notice_list_options[] = {
+    {"state", "STATE", "accepted, planned, sending, sent, ..., stranded, reached"}, {"limit", "N", "stop after N notices"}, {0}};
+static const struct command_option stranded_options[] = {
+    {"campaign", "ID", "only those of this campaign"}, {"all", NULL, "also those already handed to the desk"}, {0}};
+static const struct command_option desk_list_options[] = {{"state", "STATE", "only open, claimed or done cases"}, {0}};
+static const struct command_option check_options[] = {{"stdin", NULL, "read them from standard input, one a line"}, {0}};
+static const struct command_option dead_list_options[] = {{"limit", "N", "stop after N (default 100; 0: all)"}, {0}};
+static const struct command_option render_options[] = {{"locale", "LOCALE", "the customer's locale (default: the set's)"},
+                                                       {"channel", "CHANNEL", "email (default), sms, push or banner"},
+                                                       {"data", "FILE", "JSON object with the values that the job would carry"},
+                                                       {"part", "PART", "e-mail: text (default) or html"},
+                                                       {0}};
+
 const struct command command_table[] = {
-    {"status",
-     NULL,
-     "",
-     0,
-     0,
-     "what is in flight, per lane, channel and gateway; unaccounted",
-     status_run,
-     {{"watch", NULL, "print again every second until interrupted"},
-      {"until-idle", NULL, "with --watch: stop when nothing is in flight or waiting"}}},
-    {"push",
-     NULL,
-     "FILE|-",
-     1,
-     1,
-     "put jobs (NDJSON) on the queue, validated first",
-     push_run,
-     {{"bulk", NULL, "into the bulk lane (short for --lane bulk)"},
-      {"lane", "LANE", "into this lane: urgent (default) or bulk"},
-      {"partial", NULL, "push the good lines even where others are bad"}}},
-    {"notice", "show", "ID", 1, 1, "one notice: its state and whole timeline", notice_show_run, {{0}}},
-    {"notice",
-     "list",
-     "",
-     0,
-     0,
-     "notices in one state",
-     notice_list_run,
-     {{"state", "STATE", "accepted, planned, sending, sent, ..., stranded, reached"}, {"limit", "N", "stop after N notices"}}},
-    {"customer", "show", "ID", 1, 1, "contact points with the verdict for each and why, notices, holds", customer_show_run, {{0}}},
-    {"stranded",
-     NULL,
-     "",
-     0,
-     0,
-     "who cannot be reached, with the reason",
-     stranded_run,
-     {{"campaign", "ID", "only those of this campaign"}, {"all", NULL, "also those already handed to the desk"}}},
-    {"desk", "list", "", 0, 0, "the human worklist, oldest first", desk_list_run, {{"state", "STATE", "only open, claimed or done cases"}}},
-    {"clearance",
-     "check",
-     "ACCOUNT...",
-     0,
-     -1,
-     "may these accounts be disabled? exit 0 only if every one is cleared, else 4",
-     clearance_check_run,
-     {{"stdin", NULL, "read accounts from standard input, one a line"}}},
-    {"dead", "list", "", 0, 0, "jobs that could not be used, newest first", dead_list_run, {{"limit", "N", "stop after N (default 100)"}}},
-    {"dead", "show", "ID", 1, 1, "one dead letter whole, with the reason", dead_show_run, {{0}}},
-    {"template", "lint", "[DIR]", 0, 1, "check every message; exit 1 where one must not go live", template_lint_run, {{0}}},
-    {"template",
-     "render",
-     "NOTICE",
-     1,
-     1,
-     "the exact text that a customer would get",
-     template_render_run,
-     {{"locale", "LOCALE", "the customer's locale (default: the set's)"},
-      {"channel", "CHANNEL", "email (default), sms, push or banner"},
-      {"data", "FILE", "JSON object with the values that the job would carry"},
-      {"part", "PART", "e-mail: text (default) or html"}}},
-    {"gateway", "list", "", 0, 0, "the configured gateways", gateway_list_run, {{0}}},
-    {"doctor", NULL, "", 0, 0, "check configuration, Redis, templates and gateways", doctor_run, {{0}}},
+    {"status", NULL, "", 0, 0, "what is in flight, per lane, channel and gateway; unaccounted", status_run, status_options},
+    {"push", NULL, "FILE|-", 1, 1, "put jobs (NDJSON) on the queue, validated first", push_run, push_options},
+    {"notice", "show", "ID", 1, 1, "one notice: its state and whole timeline", notice_show_run, none},
+    {"notice", "list", "", 0, 0, "notices, all or in one state", notice_list_run, notice_list_options},
+    {"customer", "show", "ID", 1, 1, "contact points with the verdict for each and why, notices, holds", customer_show_run, none},
+    {"stranded", NULL, "", 0, 0, "who cannot be reached, with the reason", stranded_run, stranded_options},
+    {"desk", "list", "", 0, 0, "the human worklist, oldest first", desk_list_run, desk_list_options},
+    {"clearance", "check", "ACCOUNT...", 0, -1, "exit 0 only if every account may be disabled, else 4", clearance_check_run, check_options},
+    {"dead", "list", "", 0, 0, "jobs that could not be used, newest first", dead_list_run, dead_list_options},
+    {"dead", "show", "ID", 1, 1, "one dead letter whole, with the reason", dead_show_run, none},
+    {"template", "lint", "[DIR]", 0, 1, "check every message; exit 1 where one must not go live", template_lint_run, none},
+    {"template", "list", "[DIR]", 0, 1, "notices and the locales they are written in", template_list_run, none},
+    {"template", "render", "NOTICE", 1, 1, "the exact text that a customer would get", template_render_run, render_options},
+    {"template", "check-mustache", "FILE", 1, 1, "run a case file of the Mustache specification", template_mustache_run, none},
+    {"gateway", "list", "", 0, 0, "the configured gateways", gateway_list_run, none},
+    {"doctor", NULL, "", 0, 0, "check configuration, Redis, templates and gateways", doctor_run, none},
 };
 
 const size_t command_table_size = sizeof command_table / sizeof command_table[0];
@@ -104,7 +80,7 @@ const char *command_name(const struct command *command, char *out, size_t cap) {
 }
 
 const char *call_value(const struct call *call, const char *option) {
-    for (size_t i = 0; i < COMMAND_OPTIONS_MAX && call->command->options[i].name != NULL; i++) {
+    for (size_t i = 0; call->command->options[i].name != NULL; i++) {
         if (strcmp(call->command->options[i].name, option) == 0) {
             return call->values[i];
         }

@@ -26,7 +26,7 @@ struct command {
     const char *help;  /* one line, no full stop */
     /* Does it. Data on stdout, talk on stderr. */
     enum ctl_exit (*run)(struct ctl *ctl, const struct call *call);
-    struct command_option options[COMMAND_OPTIONS_MAX];
+    const struct command_option *options; /* at most COMMAND_OPTIONS_MAX, ended by a row without name */
 };
 
 /* One call of a command: what stood on the command line, borrowed from argv. */

@@ -136,7 +136,7 @@ static error_t parse_second(int key, char *arg, struct argp_state *state) {
 }
 
 static void build_options(const struct command *command, struct argp_option options[COMMAND_OPTIONS_MAX + 1]) {
-    for (int i = 0; i < COMMAND_OPTIONS_MAX && command->options[i].name != NULL; i++) {
+    for (int i = 0; command->options[i].name != NULL; i++) {
         const struct command_option *option = &command->options[i];
         options[i] = (struct argp_option){option->name, KEY_COMMAND + i, option->value, 0, option->help, 0};
     }
