@@ -6,7 +6,7 @@
 TEST_B := $(if $(SAN),$(B),$(B)-san)
 TEST_JOBS ?= 2
 SHELL_TESTS := $(wildcard tests/*/test_*.sh)
-PICKED = $(foreach t,$(1),$(if $(findstring $(T),$(t)),$(t)))
+PICKED = $(if $(T),$(foreach t,$(1),$(if $(findstring $(T),$(t)),$(t))),$(1))
 
 .PHONY: test test-programs lint format check-format check-includes check-scripts tidy
 test-programs: $(PROGRAMS) $(TESTS)
