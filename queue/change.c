@@ -152,8 +152,8 @@ static void put_text(struct command *command, const char *text) {
 }
 
 static void put_effects(struct command *command, const struct queue_effect *effects, size_t n) {
-    static const char letters[] = {[QUEUE_SET] = 'S',  [QUEUE_DEL] = 'D',  [QUEUE_HSET] = 'H', [QUEUE_HDEL] = 'h',
-                                   [QUEUE_ZADD] = 'Z', [QUEUE_ZREM] = 'z', [QUEUE_WAKE] = 'W'};
+    static const char letters[] = {[QUEUE_SET] = 'S',  [QUEUE_DEL] = 'D',  [QUEUE_HSET] = 'H', [QUEUE_HDEL] = 'h', [QUEUE_ZADD] = 'Z',
+                                   [QUEUE_ZREM] = 'z', [QUEUE_WAKE] = 'W', [QUEUE_ADD] = 'X',  [QUEUE_FREE] = 'F'};
     for (size_t i = 0; i < n; i++) {
         command_put(command, &letters[effects[i].op], 1);
         command_puts(command, effects[i].key);

@@ -6,6 +6,7 @@
  *   change.c   a batch of changes -> one call of a script; its answers
  *   lookup.c   a batch of look-ups -> one call of up to three HMGETs
  *   read.c     single values and a customer's open notices
+ *   library.c  the Redis function that other services ask
  *   reading.c  new entries, own pending entries, entries of the dead; receipts
  *   upkeep.c   due notices, trimming: what happens by the clock */
 #ifndef REACH_QUEUE_INSIDE_H
@@ -103,8 +104,9 @@ struct queue {
     unsigned trouble_tries;
     int64_t answered_at_ms; /* monotonic: when Redis last answered anything */
 
-    uint64_t epoch; /* upper half of tokens */
-    uint32_t token; /* lower half */
+    uint64_t epoch; /* upper part of tokens, 40 bits */
+    uint32_t token; /* lower part, 24 bits */
+    bool renewing;  /* the next epoch has been asked for */
 
     struct call_list calls;
     size_t n_calls;
@@ -130,6 +132,8 @@ void connect_well(struct queue *queue);
 /* Makes the group of a stream, from its beginning. */
 void connect_make_group(struct queue *queue, enum stream stream);
 void connect_load_scripts(struct queue *queue);
+/* Asks for another epoch before the tokens of this one run out. */
+void connect_renew_epoch(struct queue *queue);
 /* Sends a finished command and frees it. The callback gets a NULL reply when the connection is lost. 0 or -1. */
 int connect_send(struct queue *queue, struct command *command, redisCallbackFn *fn, void *data);
 /* The queue of a callback's connection, or NULL where that connection is no longer the present one. */
@@ -147,6 +151,10 @@ void calls_unsent(struct queue *queue);
 void calls_fini(struct queue *queue);
 /* Starts EVALSHA <sha> <number of keys> <first n keys of the key list>. */
 void call_script(const struct queue *queue, struct command *command, enum script_id script, enum key first, size_t n_keys);
+
+/* ---- library.c ---- */
+/* Loads the Redis function that other services ask (queue/lua/library.lua). */
+void library_load(struct queue *queue);
 
 /* ---- reading.c ---- */
 int reading_init(struct queue *queue, struct err *err);

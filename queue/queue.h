@@ -79,8 +79,8 @@ struct queue_handlers {
     void (*receipts)(void *ctx, const struct queue_receipt *receipts, size_t n, struct arena *arena_take);
 };
 
-/* Connects in the background and makes the process ignore SIGPIPE; handlers are called from the loop. `settings`, `clock`, `handlers`, `ctx` are borrowed.
- * NULL with *err only for bad settings or want of memory. */
+/* Connects in the background and makes the process ignore SIGPIPE; handlers are called from the loop. `settings`, `clock`, `handlers`,
+ * `ctx` are borrowed. NULL with *err only for bad settings or want of memory. */
 struct queue *queue_new(struct event_base *base, const struct clock *clock, const struct queue_settings *settings,
                         const struct queue_handlers *handlers, void *ctx, struct err *err);
 
@@ -141,7 +141,9 @@ enum queue_op {
     QUEUE_HDEL, /* key, field */
     QUEUE_ZADD, /* key, field, at_ms = score */
     QUEUE_ZREM, /* key, field */
-    QUEUE_WAKE  /* field = customer: the customer's waiting notices are due at at_ms; key is "due" */
+    QUEUE_WAKE, /* field = customer: the customer's waiting notices are due at at_ms; key is "due" */
+    QUEUE_ADD,  /* key = stream, field, value: a new entry */
+    QUEUE_FREE  /* key, field = customer, value, at_ms = expiry: set only where no notice and no desk case of the customer is open */
 };
 
 /* Something that must become true in the same atomic step (a banner, a hold, a desk case, a clearance). */

@@ -25,4 +25,7 @@ struct script {
 /* Puts each script together with lua/common.lua in `arena` and names it. 0, or -1 with *err. */
 int scripts_make(struct arena *arena, struct script scripts[SCRIPT_COUNT], struct err *err);
 
+/* The text of the Redis function library that other services call; begins with "#!lua name=reach". */
+const char *scripts_library(void);
+
 #endif

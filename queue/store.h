@@ -9,18 +9,20 @@
 
 struct store;
 
-/* Connects (bounded by connect_timeout_ms). NULL with *err ERR_REDIS and one clear line. */
+/* Connects (bounded by connect_timeout_ms) and makes the process ignore SIGPIPE. NULL with *err ERR_REDIS and one clear line. */
 struct store *store_open(const struct queue_settings *settings, struct err *err);
 void store_close(struct store *store);
 
 /* Appends n jobs to a lane, pipelined. 0, or -1 with *err; *done_r tells how many are in for sure. */
-int store_push(struct store *store, enum lane lane, const char *const *bodies, const size_t *lens, size_t n, size_t *done_r, struct err *err);
+int store_push(struct store *store, enum lane lane, const char *const *bodies, const size_t *lens, size_t n, size_t *done_r,
+               struct err *err);
 
 /* Appends one receipt. */
 int store_push_receipt(struct store *store, const char *body, struct err *err);
 
-/* A new object: accepted, finished, in_flight, unaccounted, stranded, dead, duplicates, states{name:n}, lanes{name:{waiting,pending,oldest_ms}},
- * counters{...}, desk_open, holds. `unaccounted` compares the counters with the number of records. NULL with *err. */
+/* A new object: accepted, finished, in_flight, unaccounted, stranded, dead, duplicates, states{name:n},
+ * lanes{urgent,bulk,receipts: {waiting,pending,oldest_ms}}, counters{...}, desk_open, holds. `unaccounted` compares the counters with the
+ * number of records. NULL with *err. */
 json_t *store_status(struct store *store, struct err *err);
 
 /* 1 and *record_r (in the arena), 0 unknown, -1 with *err. */
@@ -44,10 +46,11 @@ int store_hget(struct store *store, const char *key, const char *field, struct a
 /* Many string keys in one round trip: values_r[i] is NULL where there is none. 0 or -1. */
 int store_get_many(struct store *store, const char *const *keys, size_t n, struct arena *arena, const char **values_r, struct err *err);
 
-/* Dead letters from newest to oldest: array of {id, at, reason, member, job}. `count` 0: all. */
+/* Dead letters from newest to oldest: array of {entry, id, at, reason, member, job, lane} (entry: id in the stream). `count` 0: all. */
 json_t *store_dead(struct store *store, size_t count, struct err *err);
 
-/* Recounts every record (the auditor): object {records, states{...}, counted{...}, unaccounted, ids[...]}. */
+/* Recounts every record (the auditor): object {records, states{...}, counted{...}, unaccounted, unreadable, still, ids[...]}:
+ * `still` tells whether nothing changed meanwhile, `ids` are notices that are named somewhere but have no record, at most 1,000. */
 json_t *store_audit(struct store *store, struct err *err);
 
 #endif

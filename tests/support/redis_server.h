@@ -10,10 +10,10 @@
 struct redis_server {
     char dir[64];
     char socket[96];
-    char address[112];   /* "unix:<socket>", for queue_settings */
+    char address[112]; /* "unix:<socket>", for queue_settings */
     char config[96];
-    pid_t pid;           /* 0: not running */
-    void *connection;    /* of redis_server_ask() */
+    pid_t pid;        /* 0: not running */
+    void *connection; /* of redis_server_ask() */
     char *answer;
 };
 

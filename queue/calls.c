@@ -1,0 +1,157 @@
+/* calls: the commands that must be answered.
+ *
+ * A call keeps its commands as they go over the wire until all of them are answered, so that it can be sent again, unchanged and
+ * in its old place in the order, after a lost connection or a refusal that will pass. The scripts make that harmless: a change
+ * that was already made is not made again.
+ *
+ * Guarantees: each call is finished once, in the loop. Fails: an error that will not pass is handed to the call's owner.
+ * Does not: give up. A call waits as long as Redis is away; the worker bounds how many there are by its own room. */
+#include "queue/inside.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct call *call_new(const struct call_kind *kind, void *data) {
+    struct call *call = calloc(1, sizeof *call);
+    if (call != NULL) {
+        call->kind = kind;
+        call->data = data;
+    }
+    return call;
+}
+
+void call_free(struct call *call) {
+    if (call->kind->drop != NULL) {
+        call->kind->drop(call);
+    }
+    for (size_t i = 0; i < call->n_parts; i++) {
+        command_fini(&call->parts[i]);
+    }
+    free(call);
+}
+
+static void finish(struct queue *queue, struct call *call) {
+    struct err err;
+    bool failed = call->trouble != TROUBLE_NONE;
+    if (failed) {
+        (void)err_set(&err, ERR_REDIS, "Redis refused: %s", call->error);
+    }
+    TAILQ_REMOVE(&queue->calls, call, link);
+    queue->n_calls--;
+    call->kind->finish(queue, call, failed ? &err : NULL);
+    call_free(call);
+}
+
+/* All parts have been answered: done, or what has to be done before it is sent again. */
+static void settle(struct queue *queue, struct call *call) {
+    enum trouble trouble = call->trouble;
+    if (trouble == TROUBLE_OTHER && call->kind->patient) {
+        trouble = TROUBLE_WAIT;
+    }
+    if (trouble == TROUBLE_NONE || trouble == TROUBLE_OTHER) {
+        if (trouble == TROUBLE_NONE) {
+            connect_well(queue);
+        }
+        finish(queue, call);
+        return;
+    }
+    call->sent = false;
+    connect_trouble(queue, trouble, call->error);
+    if (trouble == TROUBLE_NOSCRIPT || trouble == TROUBLE_NOGROUP) {
+        calls_send(queue); /* behind what mends it */
+    }
+}
+
+static void note_trouble(struct call *call, enum trouble trouble, const char *text) {
+    if (trouble > call->trouble) {
+        call->trouble = trouble;
+        (void)snprintf(call->error, sizeof call->error, "%s", text);
+    }
+}
+
+/* The part that a reply belongs to is the next one: replies come in the order of the commands. */
+static void on_reply(redisAsyncContext *redis, void *reply_ptr, void *data) {
+    struct queue *queue = connect_queue_of(redis);
+    const redisReply *reply = reply_ptr;
+    struct call *call = data;
+    if (queue == NULL || reply == NULL) {
+        return; /* the connection is gone; calls_unsent() has seen to the call */
+    }
+    size_t part = call->n_answered++;
+    enum trouble trouble = reply_trouble(reply);
+    if (trouble != TROUBLE_NONE) {
+        note_trouble(call, trouble, reply->str);
+    } else if (call->kind->answer(queue, call, part, reply) < 0) {
+        note_trouble(call, TROUBLE_OTHER, "an answer of another form than expected");
+    }
+    if (call->n_answered == call->n_parts) {
+        settle(queue, call);
+    }
+}
+
+static int send_one(struct queue *queue, struct call *call) {
+    call->n_answered = 0;
+    call->trouble = TROUBLE_NONE;
+    call->sent = true;
+    for (size_t i = 0; i < call->n_parts; i++) {
+        const struct command *part = &call->parts[i];
+        if (redisAsyncFormattedCommand(queue->redis, on_reply, call, command_data(part), command_len(part)) != REDIS_OK) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+void calls_send(struct queue *queue) {
+    struct call *call;
+    if (!queue->ready || queue->in_trouble) {
+        return;
+    }
+    TAILQ_FOREACH(call, &queue->calls, link) {
+        if (!call->sent && send_one(queue, call) < 0) {
+            connect_drop(queue, "a command could not be queued");
+            return;
+        }
+    }
+}
+
+int call_submit(struct queue *queue, struct call *call, struct err *err) {
+    for (size_t i = 0; i < call->n_parts; i++) {
+        if (command_end(&call->parts[i]) < 0) {
+            call_free(call);
+            return err_no_memory(err);
+        }
+    }
+    TAILQ_INSERT_TAIL(&queue->calls, call, link);
+    queue->n_calls++;
+    if (queue->ready && !queue->in_trouble && send_one(queue, call) < 0) {
+        connect_drop(queue, "a command could not be queued");
+    }
+    return 0;
+}
+
+void calls_unsent(struct queue *queue) {
+    struct call *call;
+    TAILQ_FOREACH(call, &queue->calls, link) {
+        call->sent = false;
+    }
+}
+
+void calls_fini(struct queue *queue) {
+    struct call *call;
+    while ((call = TAILQ_FIRST(&queue->calls)) != NULL) {
+        TAILQ_REMOVE(&queue->calls, call, link);
+        call_free(call);
+    }
+    queue->n_calls = 0;
+}
+
+void call_script(const struct queue *queue, struct command *command, enum script_id script, enum key first, size_t n_keys) {
+    command_init(command, "EVALSHA");
+    command_put(command, queue->scripts[script].sha, 40);
+    command_put_i64(command, (int64_t)n_keys);
+    for (size_t i = 0; i < n_keys; i++) {
+        command_puts(command, queue->keys.name[first + i]);
+    }
+}

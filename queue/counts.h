@@ -1,0 +1,33 @@
+/* counts: the counters of Redis as numbers, and what must hold between them. */
+#ifndef REACH_QUEUE_COUNTS_H
+#define REACH_QUEUE_COUNTS_H
+
+#include "queue/queue.h"
+#include "queue/reply.h"
+
+struct counts {
+    int64_t accepted;
+    int64_t retired; /* finished records that have left Redis for the archive; their states stay counted */
+    int64_t states[NOTICE_STATE_COUNT];
+};
+
+struct sums {
+    int64_t all, held, finished;
+};
+
+/* All states; those that have a record; those that are final. */
+struct sums counts_sum(const int64_t states[NOTICE_STATE_COUNT]);
+
+/* Reads the answer to HGETALL counters. `counters` (may be NULL) is given the free ones by their names. */
+void counts_take(const redisReply *reply, struct counts *counts, json_t *counters);
+
+/* How far two numbers are apart. */
+int64_t counts_off_by(int64_t a, int64_t b);
+
+/* How many notices the counters and `records` (number of records in Redis) cannot account for. */
+int64_t counts_unaccounted(const struct counts *counts, int64_t records);
+
+/* {"accepted": n, "planned": n, ...}: a new object. */
+json_t *counts_object(const int64_t states[NOTICE_STATE_COUNT]);
+
+#endif

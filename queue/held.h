@@ -1,0 +1,30 @@
+/* held: which stream entries this worker has in hand, so that rereading its own pending entries (after a reconnect) does not
+ * hand out again what it is working on. A set of (stream, entry id). */
+#ifndef REACH_QUEUE_HELD_H
+#define REACH_QUEUE_HELD_H
+
+#include "queue/keys.h"
+
+struct held_item {
+    uint64_t ms;
+    uint64_t seq;
+    unsigned stream_and_one; /* stream + 1; 0: the place is free */
+};
+
+struct held {
+    struct held_item *items; /* open addressing, cap is a power of two; owned */
+    size_t cap;
+    size_t n;
+};
+
+#define HELD_INIT ((struct held){0})
+
+void held_fini(struct held *held);
+
+/* 1 when added, 0 when it was there already or `id` is no entry id, -1 without memory. */
+int held_add(struct held *held, enum stream stream, const char *id);
+
+/* 1 when removed, 0 when it was not there. */
+int held_remove(struct held *held, enum stream stream, const char *id);
+
+#endif

@@ -1,0 +1,44 @@
+/* keys: see keys.h. Tables only. Fails: by want of memory. Does not: know what the keys hold. */
+#include "queue/keys.h"
+
+#include <assert.h>
+
+#define KEY_NAME(id, name) [id] = name,
+static const char *const names[KEY_COUNT] = {KEY_LIST(KEY_NAME)};
+
+int queue_keys_make(const char *prefix, struct arena *arena, struct queue_keys *keys) {
+    for (int i = 0; i < KEY_COUNT; i++) {
+        keys->name[i] = arena_printf(arena, "%s%s", prefix, names[i]);
+        if (keys->name[i] == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+struct stream_row {
+    enum key key;
+    const char *field;
+    const char *name;
+};
+
+static const struct stream_row streams[STREAM_COUNT] = {
+    [STREAM_URGENT] = {KEY_INTAKE, "job", "urgent"},
+    [STREAM_BULK] = {KEY_INTAKE_BULK, "job", "bulk"},
+    [STREAM_RECEIPTS] = {KEY_RECEIPTS, "receipt", "receipts"},
+};
+
+enum key stream_key(enum stream stream) {
+    assert((unsigned)stream < STREAM_COUNT);
+    return streams[stream].key;
+}
+
+const char *stream_field(enum stream stream) {
+    assert((unsigned)stream < STREAM_COUNT);
+    return streams[stream].field;
+}
+
+const char *stream_name(enum stream stream) {
+    assert((unsigned)stream < STREAM_COUNT);
+    return streams[stream].name;
+}

@@ -1,0 +1,18 @@
+-- epoch: gives a connection the upper part of its tokens.
+--
+-- KEYS  1 epoch
+-- ARGV  1 the highest epoch this worker has had
+--
+-- Before: the counter is at least the highest epoch given out; or Redis has lost its last writes and it is a little lower.
+-- After: the counter is higher than before, higher than the worker's own, and at least Redis's time in 64ths of a second; that
+-- is the answer. So an epoch is not given out twice even where the last writes before a crash were lost.
+
+local function set(epoch)
+    redis.call('SET', KEYS[1], string.format('%.0f', epoch))
+    return epoch
+end
+
+local epoch = redis.call('INCR', KEYS[1])
+local time = redis.call('TIME')
+local least = math.max(tonumber(time[1]) * 64 + math.floor(tonumber(time[2]) / 15625), tonumber(ARGV[1]) + 1)
+return epoch < least and set(least) or epoch

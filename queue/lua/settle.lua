@@ -1,0 +1,71 @@
+-- settle: acknowledges entries that change no notice: refused jobs, duplicates, control jobs, receipts.
+--
+-- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 events  8 intake  9 intake:bulk  10 receipts  11 dead
+-- ARGV  1 prefix  2 group  3 length of events  4 number of items  5 specification  6 number of count lists, the lists, then the rows
+--       specification: 8 characters an item: stream (0, 1, 2), state letter or -, dead letter flag, event flag, index of counts (2),
+--       number of effects (2)
+--       row: stream id [, job, reason, member, id, time] [, event] [, effects, five arguments each]
+--
+-- Before: the entry is pending in the group, or it is not.
+-- After, for every entry that was pending: it is acknowledged, its dead letter is in `dead`, and it is counted as accepted and
+-- in its final state (state letter given), with its counters, event and effects. An entry that was not pending was settled
+-- earlier, by whomever: S, and nothing is done. So a repeated call counts nothing twice. Answer: one letter an item.
+
+local COUNTERS, EVENTS, DEAD = KEYS[6], KEYS[7], KEYS[11]
+local byte = string.byte
+local LANE = {[48] = 'urgent', [49] = 'bulk', [50] = 'receipts'}
+
+local prefix, group = ARGV[1], ARGV[2]
+local n, spec = tonumber(ARGV[4]), ARGV[5]
+local n_lists = tonumber(ARGV[6])
+
+-- Calls each(i, row, stream, state, dead, event, list, number of effects) and steps from row to row.
+local function walk(each)
+    local at = 7 + n_lists
+    for i = 1, n do
+        local stream, state, dead, event, counts_high, counts_low, effects_high, effects_low = byte(spec, 8 * i - 7, 8 * i)
+        local list = (counts_high - 48) * 64 + counts_low - 48
+        local n_effects = (effects_high - 48) * 64 + effects_low - 48
+        each(i, at, stream, string.char(state), dead == 49, event == 49, list, n_effects)
+        at = at + 1 + (dead == 49 and 5 or 0) + (event == 49 and 1 or 0) + 5 * n_effects
+    end
+end
+
+demand_keys()
+walk(function(_, row, _, _, dead, event, _, n_effects)
+    demand_effects(prefix, row + 1 + (dead and 5 or 0) + (event and 1 or 0), n_effects)
+end)
+
+local answer, events, tally, lists = {}, {}, {}, {}
+walk(function(i, row, stream, state, dead, event, list, n_effects)
+    if redis.call('XACK', KEYS[stream - 40], group, ARGV[row]) == 0 then
+        answer[i] = 'S'
+        return
+    end
+    answer[i] = 'A'
+    row = row + 1
+    if dead then
+        redis.call('XADD', DEAD, '*', 'job', ARGV[row], 'reason', ARGV[row + 1], 'member', ARGV[row + 2], 'id', ARGV[row + 3],
+            'at', ARGV[row + 4], 'lane', LANE[stream])
+        row = row + 5
+    end
+    if state ~= '-' then
+        add(tally, 'accepted', 1)
+        add(tally, 'state:' .. state, 1)
+    end
+    if event then
+        events[#events + 1] = ARGV[row]
+        row = row + 1
+    end
+    if list > 0 then
+        lists[list] = (lists[list] or 0) + 1
+    end
+    do_effects(prefix, row, n_effects)
+end)
+
+for list, times in pairs(lists) do
+    add_names(tally, ARGV[6 + list], times)
+end
+write_counters(COUNTERS, tally)
+write_events(EVENTS, ARGV[3], events)
+return table.concat(answer)

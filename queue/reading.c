@@ -1,0 +1,414 @@
+/* reading: takes entries from the lanes and the receipts, never more than there is room for.
+ *
+ * After each connection a consumer first reads its own pending entries again, stream by stream (what it was handed before the
+ * connection or the process went away), then goes in rounds: urgent lane, bulk lane with the room that is left, receipts. A
+ * round that brings something is followed by the next at once; otherwise by a pause that doubles from 1 to 16 ms. Now and
+ * then (a quarter of the lease) a round also looks for entries that lie with somebody longer than the lease and takes them over.
+ *
+ * Guarantees: an entry that this worker has in hand is not handed out again (held.h); room that was promised to a read under
+ * way is not given to another. How it fails: a group or stream that is gone is made again from the beginning; entries that
+ * somebody trimmed although they were pending are told in the log, with their number. Does not: block Redis' connection
+ * (no BLOCK), parse bodies. */
+#include "queue/inside.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PAUSE_FIRST_MS = 1, PAUSE_CAP_MS = 16, RECEIPTS_MAX = 4096 };
+
+/* One entry as it came, before it is copied. */
+struct raw {
+    const redisReply *id;
+    const redisReply *body; /* or NULL */
+    int64_t deliveries;
+};
+
+static void go_on(struct queue *queue);
+
+/* ---- handing out --------------------------------------------------------------------------------------------------- */
+
+/* Copies text with one allocation per batch: `*at` walks through the block. */
+static const char *copy(char **at, const redisReply *text) {
+    char *start = *at;
+    memcpy(start, text->str, (size_t)text->len);
+    start[text->len] = '\0';
+    *at += text->len + 1;
+    return start;
+}
+
+static size_t text_bytes(const struct raw *raws, size_t n) {
+    size_t bytes = 1;
+    for (size_t i = 0; i < n; i++) {
+        bytes += (size_t)raws[i].id->len + 1 + (raws[i].body == NULL ? 0 : (size_t)raws[i].body->len + 1);
+    }
+    return bytes;
+}
+
+static int give_entries(struct queue *queue, enum lane lane, const struct raw *raws, size_t n, struct arena *arena) {
+    struct queue_entry *entries = arena_array(arena, n, sizeof *entries);
+    char *at = arena_alloc(arena, text_bytes(raws, n));
+    if (entries == NULL || at == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        entries[i].lane = lane;
+        entries[i].stream_id = copy(&at, raws[i].id);
+        entries[i].body = raws[i].body == NULL ? NULL : copy(&at, raws[i].body);
+        entries[i].body_len = raws[i].body == NULL ? 0 : (size_t)raws[i].body->len;
+        entries[i].deliveries = (unsigned)raws[i].deliveries;
+    }
+    queue->room -= n < queue->room ? n : queue->room;
+    queue->handlers->entries(queue->ctx, entries, n, arena);
+    return 0;
+}
+
+static int give_receipts(struct queue *queue, const struct raw *raws, size_t n, struct arena *arena) {
+    struct queue_receipt *receipts = arena_array(arena, n, sizeof *receipts);
+    char *at = arena_alloc(arena, text_bytes(raws, n));
+    if (receipts == NULL || at == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        receipts[i].stream_id = copy(&at, raws[i].id);
+        receipts[i].body = raws[i].body == NULL ? NULL : copy(&at, raws[i].body);
+        receipts[i].body_len = raws[i].body == NULL ? 0 : (size_t)raws[i].body->len;
+    }
+    queue->reading.receipts_out += n;
+    queue->handlers->receipts(queue->ctx, receipts, n, arena);
+    return 0;
+}
+
+/* Drops from `raws` what is in hand already; marks the rest as in hand. Returns how many are left. */
+static size_t keep_new(struct queue *queue, enum stream stream, struct raw *raws, size_t n) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (held_add(&queue->held, stream, raws[i].id->str) == 1) {
+            raws[kept++] = raws[i];
+        }
+    }
+    return kept;
+}
+
+static void hand_out(struct queue *queue, enum stream stream, struct raw *raws, size_t n) {
+    struct arena arena = ARENA_INIT;
+    n = queue->stopped ? 0 : keep_new(queue, stream, raws, n);
+    if (n == 0) {
+        return;
+    }
+    queue->reading.got += n;
+    int rc = stream == STREAM_RECEIPTS ? give_receipts(queue, raws, n, &arena) : give_entries(queue, (enum lane)stream, raws, n, &arena);
+    if (rc < 0) {
+        arena_fini(&arena);
+        for (size_t i = 0; i < n; i++) {
+            (void)held_remove(&queue->held, stream, raws[i].id->str);
+        }
+        log_error("queue: no memory for %zu entries; they stay pending", n);
+    }
+}
+
+/* ---- replies ------------------------------------------------------------------------------------------------------- */
+
+static const redisReply *field_value(const redisReply *fields, const char *name) {
+    for (size_t i = 0; reply_is_array(fields, i + 2); i += 2) {
+        if (reply_is_string(fields->element[i]) && strcmp(fields->element[i]->str, name) == 0) {
+            return reply_is_string(fields->element[i + 1]) ? fields->element[i + 1] : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* XREADGROUP: nil, or [[stream, [[id, [field, value, ...]], ...]]]. */
+static void take_new(struct queue *queue, enum stream stream, const redisReply *reply, struct arena *arena) {
+    if (!reply_is_array(reply, 1) || !reply_is_array(reply->element[0], 2)) {
+        return;
+    }
+    const redisReply *rows = reply->element[0]->element[1];
+    struct raw *raws = reply_is_array(rows, 1) ? arena_array(arena, rows->elements, sizeof *raws) : NULL;
+    size_t n = 0;
+    for (size_t i = 0; raws != NULL && i < rows->elements; i++) {
+        const redisReply *row = rows->element[i];
+        if (reply_is_array(row, 2) && reply_is_string(row->element[0])) {
+            raws[n++] = (struct raw){row->element[0], field_value(row->element[1], stream_field(stream)), 1};
+        }
+    }
+    hand_out(queue, stream, raws, n);
+}
+
+/* lua/reclaim.lua: [cursor, [ids gone], id, deliveries, body, ...]. Returns how many entries it named. */
+static size_t take_again(struct queue *queue, enum stream stream, const redisReply *reply, struct arena *arena) {
+    if (!reply_is_array(reply, 2) || !reply_is_array(reply->element[1], 0)) {
+        return 0;
+    }
+    size_t gone = reply->element[1]->elements;
+    if (gone > 0) {
+        log_error("queue: %zu pending entries of %s are no longer in the stream: somebody trimmed or deleted them", gone,
+                  stream_name(stream));
+    }
+    size_t n = 0;
+    struct raw *raws = arena_array(arena, reply->elements / 3 + 1, sizeof *raws);
+    for (size_t i = 2; raws != NULL && i + 2 < reply->elements; i += 3) {
+        if (reply_is_string(reply->element[i])) {
+            const redisReply *body = reply->element[i + 2];
+            raws[n++] = (struct raw){reply->element[i], reply_is_string(body) ? body : NULL, reply_int(reply->element[i + 1], 1)};
+        }
+    }
+    hand_out(queue, stream, raws, n);
+    return n + gone;
+}
+
+/* ---- commands ------------------------------------------------------------------------------------------------------ */
+
+static void pause_ms(struct queue *queue, int64_t ms) {
+    struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+    (void)event_add(queue->reading.timer, &wait); /* fails only for want of memory; the next poke sets it again */
+}
+
+/* Common end of every read: refusals, room, what comes next. 1 where there is a reply to look at. */
+static int answered(struct queue *queue, const redisReply *reply, size_t promised) {
+    struct reading *reading = &queue->reading;
+    reading->busy--;
+    reading->reserved -= promised;
+    enum trouble trouble = reply_trouble(reply);
+    if (trouble != TROUBLE_NONE) {
+        connect_trouble(queue, trouble, reply->str);
+        reading->idle_ms = PAUSE_CAP_MS;
+        return 0;
+    }
+    if (queue->n_calls == 0) {
+        connect_well(queue); /* a full Redis lets reads through: only a call can tell that it takes writes again */
+    }
+    return 1;
+}
+
+/* How much room a read of this stream was promised. Receipts need none. */
+static size_t promise(enum stream stream, size_t count) {
+    return stream == STREAM_RECEIPTS ? 0 : count;
+}
+
+static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data);
+
+/* The stream and the count travel in the callback's pointer. */
+static void *pack(enum stream stream, size_t count) {
+    return (void *)(uintptr_t)(count << 2 | (size_t)stream);
+}
+
+static void read_new(struct queue *queue, enum stream stream, size_t count) {
+    struct command command;
+    command_init(&command, "XREADGROUP");
+    command_puts(&command, "GROUP");
+    command_puts(&command, queue->settings->group);
+    command_puts(&command, queue->consumer);
+    command_puts(&command, "COUNT");
+    command_put_i64(&command, (int64_t)count);
+    command_puts(&command, "STREAMS");
+    command_puts(&command, queue->keys.name[stream_key(stream)]);
+    command_puts(&command, ">");
+    if (connect_send(queue, &command, on_new, pack(stream, count)) == 0) {
+        queue->reading.busy++;
+        queue->reading.reserved += promise(stream, count);
+    }
+}
+
+static void on_again(redisAsyncContext *redis, void *reply_ptr, void *data);
+
+/* idle_ms -1: the consumer's own. */
+static void read_again(struct queue *queue, enum stream stream, size_t count, int64_t idle_ms, const char *cursor) {
+    struct command command;
+    call_script(queue, &command, SCRIPT_RECLAIM, stream_key(stream), 1);
+    command_puts(&command, queue->settings->group);
+    command_puts(&command, queue->consumer);
+    command_put_i64(&command, idle_ms);
+    command_puts(&command, cursor);
+    command_put_i64(&command, (int64_t)count);
+    command_puts(&command, stream_field(stream));
+    if (connect_send(queue, &command, on_again, pack(stream, count)) == 0) {
+        queue->reading.busy++;
+        queue->reading.reserved += promise(stream, count);
+    }
+}
+
+size_t reading_free_room(const struct queue *queue) {
+    size_t promised = queue->reading.reserved + queue->upkeep.reserved;
+    return queue->room > promised ? queue->room - promised : 0;
+}
+
+/* How many entries of this stream may be asked for now. */
+static size_t may_read(const struct queue *queue, enum stream stream) {
+    size_t batch = (size_t)queue->settings->batch;
+    size_t room = reading_free_room(queue);
+    if (stream == STREAM_RECEIPTS) {
+        room = queue->reading.receipts_out < RECEIPTS_MAX ? RECEIPTS_MAX - queue->reading.receipts_out : 0;
+    }
+    return room < batch ? room : batch;
+}
+
+/* ---- rounds -------------------------------------------------------------------------------------------------------- */
+
+/* Own pending entries, one read at a time. 1 where one was asked for; 0 when they are all in hand, or there is no room for them (then
+ * there is none for new entries either, only for receipts). */
+static int read_own(struct queue *queue) {
+    struct reading *reading = &queue->reading;
+    size_t count = reading->own == STREAM_COUNT ? 0 : may_read(queue, reading->own);
+    if (count == 0) {
+        return 0;
+    }
+    read_again(queue, reading->own, count, -1, reading->cursor);
+    return 1;
+}
+
+/* Entries that lie with a dead consumer. 1 where a read was asked for. */
+static int read_dead(struct queue *queue) {
+    struct reading *reading = &queue->reading;
+    int64_t now_ms = clock_mono_ms(queue->clock);
+    if (reading->reclaim == STREAM_COUNT && now_ms >= reading->reclaim_at_ms) {
+        reading->reclaim = STREAM_URGENT;
+        (void)snprintf(reading->reclaim_cursor, sizeof reading->reclaim_cursor, "0-0");
+        reading->reclaim_at_ms = now_ms + queue->settings->lease_ms / 4;
+    }
+    size_t count = reading->reclaim == STREAM_COUNT ? 0 : may_read(queue, reading->reclaim);
+    if (count == 0) {
+        return 0;
+    }
+    read_again(queue, reading->reclaim, count, queue->settings->lease_ms, reading->reclaim_cursor);
+    return 1;
+}
+
+static void start_round(struct queue *queue) {
+    size_t urgent = may_read(queue, STREAM_URGENT);
+    queue->reading.got = 0;
+    if (urgent > 0) {
+        read_new(queue, STREAM_URGENT, urgent);
+        if (reading_free_room(queue) >= (size_t)queue->settings->batch) { /* room for both: ask for both at once */
+            read_new(queue, STREAM_BULK, may_read(queue, STREAM_BULK));
+        }
+    }
+    if (may_read(queue, STREAM_RECEIPTS) > 0) {
+        read_new(queue, STREAM_RECEIPTS, may_read(queue, STREAM_RECEIPTS));
+    }
+}
+
+static void end_round(struct queue *queue) {
+    struct reading *reading = &queue->reading;
+    if (reading->got > 0) {
+        reading->idle_ms = PAUSE_FIRST_MS;
+        go_on(queue);
+        return;
+    }
+    pause_ms(queue, reading->idle_ms);
+    reading->idle_ms = reading->idle_ms * 2 < PAUSE_CAP_MS ? reading->idle_ms * 2 : PAUSE_CAP_MS;
+}
+
+/* Nothing is under way: what comes next. */
+static void go_on(struct queue *queue) {
+    if (!queue->ready || queue->stopped || queue->reading.busy > 0) {
+        return;
+    }
+    if (queue->in_trouble || (queue->trouble_told && queue->n_calls > 0)) {
+        pause_ms(queue, PAUSE_CAP_MS);
+        return;
+    }
+    if (!read_own(queue) && !read_dead(queue)) {
+        start_round(queue);
+    }
+    if (queue->reading.busy == 0) {
+        pause_ms(queue, PAUSE_CAP_MS); /* no room at all */
+    }
+}
+
+static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data) {
+    struct queue *queue = connect_queue_of(redis);
+    enum stream stream = (enum stream)((uintptr_t)data & 3);
+    size_t count = (uintptr_t)data >> 2;
+    struct arena scratch = ARENA_INIT;
+    if (queue == NULL || reply_ptr == NULL) {
+        return;
+    }
+    if (answered(queue, reply_ptr, promise(stream, count))) {
+        size_t before = queue->reading.got;
+        take_new(queue, stream, reply_ptr, &scratch);
+        arena_fini(&scratch);
+        bool urgent_is_empty = stream == STREAM_URGENT && queue->reading.got - before < count;
+        if (urgent_is_empty && queue->ready && !queue->stopped && queue->reading.reserved == 0 && may_read(queue, STREAM_BULK) > 0) {
+            read_new(queue, STREAM_BULK, may_read(queue, STREAM_BULK));
+        }
+    }
+    if (queue->ready && queue->reading.busy == 0) {
+        end_round(queue);
+    }
+}
+
+/* Where the reread or the search stands after a reply. */
+static void step_cursor(struct reading *reading, enum stream stream, const redisReply *reply, size_t named) {
+    bool own = reading->own != STREAM_COUNT;
+    const redisReply *cursor = reply_is_array(reply, 1) && reply_is_string(reply->element[0]) ? reply->element[0] : NULL;
+    bool end = cursor == NULL || (own ? named == 0 : strcmp(cursor->str, "0-0") == 0);
+    char *place = own ? reading->cursor : reading->reclaim_cursor;
+    if (!end) {
+        (void)snprintf(place, sizeof reading->cursor, "%s", cursor->str);
+        return;
+    }
+    (void)snprintf(place, sizeof reading->cursor, "0-0");
+    if (own) {
+        reading->own = stream + 1;
+    } else {
+        reading->reclaim = stream + 1;
+    }
+}
+
+static void on_again(redisAsyncContext *redis, void *reply_ptr, void *data) {
+    struct queue *queue = connect_queue_of(redis);
+    enum stream stream = (enum stream)((uintptr_t)data & 3);
+    struct arena scratch = ARENA_INIT;
+    if (queue == NULL || reply_ptr == NULL) {
+        return;
+    }
+    if (answered(queue, reply_ptr, promise(stream, (uintptr_t)data >> 2))) {
+        size_t named = take_again(queue, stream, reply_ptr, &scratch);
+        arena_fini(&scratch);
+        step_cursor(&queue->reading, stream, reply_ptr, named);
+        go_on(queue);
+    } else if (queue->ready) {
+        pause_ms(queue, PAUSE_CAP_MS);
+    }
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx) {
+    (void)fd;
+    (void)what;
+    go_on(ctx);
+}
+
+int reading_init(struct queue *queue, struct err *err) {
+    static_assert(sizeof((struct reading *)0)->cursor == sizeof((struct reading *)0)->reclaim_cursor, "one size for both");
+    queue->reading.own = queue->reading.reclaim = STREAM_COUNT;
+    queue->reading.idle_ms = PAUSE_FIRST_MS;
+    queue->reading.timer = evtimer_new(queue->base, on_timer, queue);
+    return queue->reading.timer == NULL ? err_no_memory(err) : 0;
+}
+
+void reading_fini(struct queue *queue) {
+    if (queue->reading.timer != NULL) {
+        event_free(queue->reading.timer);
+    }
+}
+
+void reading_restart(struct queue *queue) {
+    struct reading *reading = &queue->reading;
+    reading->own = STREAM_URGENT;
+    (void)snprintf(reading->cursor, sizeof reading->cursor, "0-0");
+    reading->reclaim = STREAM_COUNT;
+    reading->busy = 0;
+    reading->reserved = 0;
+    go_on(queue);
+}
+
+void reading_poke(struct queue *queue) {
+    if (queue->ready && !queue->stopped && queue->reading.busy == 0 && queue->room * 2 >= (size_t)queue->settings->batch) {
+        pause_ms(queue, 0);
+    }
+}

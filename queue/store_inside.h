@@ -1,0 +1,39 @@
+/* store_inside: what the files of the store share; nobody else includes it. */
+#ifndef REACH_QUEUE_STORE_INSIDE_H
+#define REACH_QUEUE_STORE_INSIDE_H
+
+#include "queue/command.h"
+#include "queue/keys.h"
+#include "queue/reply.h"
+#include "queue/store.h"
+
+struct store {
+    redisContext *redis;
+    const struct queue_settings *settings;
+    struct arena arena; /* names and secrets */
+    struct queue_keys keys;
+};
+
+/* Sends a command (freed in any case) and waits for its answer, which the caller frees. NULL with *err ERR_REDIS where the
+ * connection failed or Redis refused. */
+redisReply *store_ask(struct store *store, struct command *command, struct err *err);
+
+/* Queues a command (freed in any case) without waiting. 0 or -1. */
+int store_send(struct store *store, struct command *command, struct err *err);
+
+/* The next answer, whatever it is (also an error reply). NULL with *err where the connection failed. */
+redisReply *store_next(struct store *store, struct err *err);
+
+/* NAME KEY: the start of most commands. */
+void store_command(const struct store *store, struct command *command, const char *name, enum key key);
+
+/* Called for each field and value (member and score). 0 to go on, 1 to stop, -1 with *err. */
+typedef int store_row_fn(void *ctx, const redisReply *field, const redisReply *value, struct err *err);
+
+/* Walks a hash or the due set by cursor; a row that is there all the time comes at least once. 0 or -1. */
+int store_scan(struct store *store, enum key key, store_row_fn *each, void *ctx, struct err *err);
+
+/* A new JSON string of a string reply, invalid UTF-8 replaced by a remark; NULL for anything else. */
+json_t *store_json_text(const redisReply *reply);
+
+#endif

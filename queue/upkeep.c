@@ -1,0 +1,188 @@
+/* upkeep: what happens by the clock: notices that are due, and giving back the memory of acknowledged entries.
+ *
+ * Due notices are claimed in batches as room allows, each with a lease. The timer runs to the earliest due time known,
+ * at most a second: other workers put notices into the same set. Streams are trimmed once a second while entries are being acknowledged.
+ *
+ * Guarantees: a claim is never larger than the room. Fails: like every read; a claim whose answer is lost is handed out again
+ * when its lease ends. Does not: decide anything about a notice. */
+#include "queue/inside.h"
+#include "queue/record.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { LOOK_MS = 1000, TRIM_MS = 1000, SOON_MS = 5 };
+
+static void arm(struct queue *queue, int64_t ms) {
+    struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+    (void)event_add(queue->upkeep.timer, &wait); /* fails only for want of memory */
+}
+
+/* ---- due ----------------------------------------------------------------------------------------------------------- */
+
+static int copy_due(struct arena *arena, redisReply *const *rows, struct queue_due *due) {
+    due->id = arena_strndup(arena, rows[0]->str, (size_t)rows[0]->len);
+    const char *text = arena_strndup(arena, rows[1]->str, (size_t)rows[1]->len);
+    if (due->id == NULL || text == NULL) {
+        return -1;
+    }
+    if (queue_record_read(text, (size_t)rows[1]->len, &due->held, NULL, NULL) < 0) {
+        log_error("queue: a record in Redis cannot be read; it is left alone");
+        return 0;
+    }
+    if (reply_is_string(rows[2])) {
+        due->held.job = arena_strndup(arena, rows[2]->str, (size_t)rows[2]->len);
+        return due->held.job == NULL ? -1 : 1;
+    }
+    return 1;
+}
+
+static void hand_out(struct queue *queue, const redisReply *reply) {
+    struct arena arena = ARENA_INIT;
+    size_t rows = (reply->elements - 1) / 3;
+    size_t n = 0;
+    struct queue_due *due = arena_array(&arena, rows, sizeof *due);
+    for (size_t i = 0; due != NULL && i < rows; i++) {
+        redisReply *const *row = reply->element + 1 + 3 * i;
+        if (!reply_is_string(row[0]) || !reply_is_string(row[1])) {
+            continue;
+        }
+        int rc = copy_due(&arena, row, &due[n]);
+        if (rc < 0) {
+            log_error("queue: no memory for due notices; they come again after their lease");
+            break;
+        }
+        n += (size_t)rc;
+    }
+    if (n == 0) {
+        arena_fini(&arena);
+        return;
+    }
+    queue->room -= n < queue->room ? n : queue->room;
+    queue->handlers->due(queue->ctx, due, n, &arena);
+}
+
+static void schedule(struct queue *queue, bool more) {
+    struct upkeep *upkeep = &queue->upkeep;
+    int64_t wait_ms = upkeep->next_due_ms < 0 ? LOOK_MS : upkeep->next_due_ms - clock_wall_ms(queue->clock);
+    if (more || wait_ms < SOON_MS) {
+        wait_ms = SOON_MS;
+    }
+    arm(queue, wait_ms < LOOK_MS ? wait_ms : LOOK_MS);
+}
+
+static void on_claimed(redisAsyncContext *redis, void *reply_ptr, void *data) {
+    struct queue *queue = connect_queue_of(redis);
+    const redisReply *reply = reply_ptr;
+    size_t asked = (uintptr_t)data;
+    if (queue == NULL || reply == NULL) {
+        return;
+    }
+    queue->upkeep.claiming = false;
+    queue->upkeep.reserved -= asked;
+    enum trouble trouble = reply_trouble(reply);
+    if (trouble != TROUBLE_NONE) {
+        connect_trouble(queue, trouble, reply->str);
+    } else if (reply_is_array(reply, 1)) {
+        queue->upkeep.next_due_ms = reply_int(reply->element[0], -1);
+        if (!queue->stopped && reply->elements > 1) {
+            hand_out(queue, reply);
+        }
+    }
+    if (queue->ready) {
+        schedule(queue, trouble == TROUBLE_NONE && reply->elements > 3 * asked);
+    }
+}
+
+static void claim(struct queue *queue, size_t n) {
+    struct command command;
+    int64_t now_ms = clock_wall_ms(queue->clock);
+    static_assert(KEY_JOBS == KEY_NOTICES + 1 && KEY_DUE == KEY_JOBS + 1, "the script takes the three in this order");
+    call_script(queue, &command, SCRIPT_CLAIM, KEY_NOTICES, 3);
+    command_put_i64(&command, now_ms);
+    command_put_i64(&command, now_ms + queue->settings->lease_ms);
+    command_put_i64(&command, (int64_t)n);
+    if (connect_send(queue, &command, on_claimed, (void *)(uintptr_t)n) == 0) {
+        queue->upkeep.claiming = true;
+        queue->upkeep.reserved += n;
+    }
+}
+
+void upkeep_due_at(struct queue *queue, int64_t due_ms) {
+    struct upkeep *upkeep = &queue->upkeep;
+    if (upkeep->next_due_ms < 0 || due_ms < upkeep->next_due_ms) {
+        upkeep->next_due_ms = due_ms;
+        if (queue->ready && !upkeep->claiming) {
+            schedule(queue, false);
+        }
+    }
+}
+
+/* ---- trimming ------------------------------------------------------------------------------------------------------ */
+
+static void on_trimmed(redisAsyncContext *redis, void *reply_ptr, void *data) {
+    (void)data;
+    struct queue *queue = connect_queue_of(redis);
+    const redisReply *reply = reply_ptr;
+    if (queue != NULL && reply != NULL && reply_trouble(reply) != TROUBLE_NONE) {
+        connect_trouble(queue, reply_trouble(reply), reply->str);
+    }
+}
+
+static void trim(struct queue *queue) {
+    struct upkeep *upkeep = &queue->upkeep;
+    int64_t now_ms = clock_mono_ms(queue->clock);
+    if (!upkeep->trim_wanted || now_ms < upkeep->trim_at_ms) {
+        return;
+    }
+    upkeep->trim_wanted = false;
+    upkeep->trim_at_ms = now_ms + TRIM_MS;
+    for (int i = 0; i < STREAM_COUNT && queue->redis != NULL; i++) {
+        struct command command;
+        call_script(queue, &command, SCRIPT_TRIM, stream_key((enum stream)i), 1);
+        (void)connect_send(queue, &command, on_trimmed, NULL);
+    }
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx) {
+    (void)fd;
+    (void)what;
+    struct queue *queue = ctx;
+    if (!queue->ready) {
+        return;
+    }
+    if (!queue->in_trouble) {
+        trim(queue);
+    }
+    size_t room = reading_free_room(queue);
+    size_t batch = (size_t)queue->settings->batch;
+    if (queue->ready && !queue->stopped && !queue->in_trouble && !queue->upkeep.claiming && room > 0) {
+        claim(queue, room < batch ? room : batch);
+    }
+    if (queue->ready && !queue->upkeep.claiming) {
+        arm(queue, room > 0 ? LOOK_MS : SOON_MS);
+    }
+}
+
+int upkeep_init(struct queue *queue, struct err *err) {
+    queue->upkeep.timer = evtimer_new(queue->base, on_timer, queue);
+    return queue->upkeep.timer == NULL ? err_no_memory(err) : 0;
+}
+
+void upkeep_fini(struct queue *queue) {
+    if (queue->upkeep.timer != NULL) {
+        event_free(queue->upkeep.timer);
+    }
+}
+
+void upkeep_restart(struct queue *queue) {
+    queue->upkeep.claiming = false;
+    queue->upkeep.reserved = 0;
+    queue->upkeep.next_due_ms = -1;
+    queue->upkeep.trim_wanted = true;
+    arm(queue, 0);
+}

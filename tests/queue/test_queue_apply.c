@@ -1,0 +1,334 @@
+/* Changes of notices: atomic, fenced, counted once. Against a real Redis each. */
+#include "tests/support/queue_kit.h"
+
+#include "queue/store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct redis_server server;
+static struct kit kit;
+
+static int set_up(void **state) {
+    (void)state;
+    if (redis_server_start(&server, NULL) < 0) {
+        return -1;
+    }
+    kit_open(&kit, &server, "w1", 1000);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    kit_close(&kit);
+    redis_server_stop(&server);
+    return 0;
+}
+
+static void a_new_notice_is_counted_as_accepted_and_in_its_state(void **state) {
+    (void)state;
+    struct queue_change change = kit_change(&kit, "n1", 0, NOTICE_SENDING);
+    kit_apply(&kit, &change, 1);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+    assert_int_equal(redis_server_number(&server, "HGET", "reach:counters", "accepted", NULL), 1);
+    assert_int_equal(redis_server_number(&server, "HGET", "reach:counters", "state:s", NULL), 1);
+    assert_int_equal(kit_status(&kit.settings, "in_flight"), 1);
+    assert_int_equal(kit_status(&kit.settings, "unaccounted"), 0);
+}
+
+static void a_change_of_state_moves_the_counter(void **state) {
+    (void)state;
+    struct queue_change first = kit_change(&kit, "n1", 0, NOTICE_SENDING);
+    kit_apply(&kit, &first, 1);
+    struct queue_change second = kit_change(&kit, "n1", first.fence, NOTICE_REACHED);
+    kit_apply(&kit, &second, 1);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+    assert_int_equal(kit_status(&kit.settings, "accepted"), 1);
+    assert_int_equal(kit_status(&kit.settings, "finished"), 1);
+    assert_int_equal(kit_status(&kit.settings, "in_flight"), 0);
+    assert_int_equal(kit_status(&kit.settings, "unaccounted"), 0);
+}
+
+static void a_stale_token_changes_nothing(void **state) {
+    (void)state;
+    struct queue_change first = kit_change(&kit, "n1", 0, NOTICE_SENDING);
+    kit_apply(&kit, &first, 1);
+    struct queue_change second = kit_change(&kit, "n1", first.fence, NOTICE_SENT);
+    kit_apply(&kit, &second, 1);
+    struct queue_effect hold = {QUEUE_HSET, "holds", "ada@walton.example", "n1", 0};
+    struct queue_change late = kit_change(&kit, "n1", first.fence, NOTICE_REACHED);
+    late.counts = "late";
+    late.event = "{}";
+    late.due_at_ms = 5;
+    late.effects = &hold;
+    late.n_effects = 1;
+    long long events = redis_server_number(&server, "XLEN", "reach:events", NULL);
+    kit_apply(&kit, &late, 1);
+    assert_int_equal(kit.results[0], QUEUE_STALE);
+    assert_string_equal(redis_server_ask(&server, "HGET", "reach:counters", "count:late", NULL), "(nil)");
+    assert_int_equal(redis_server_number(&server, "HLEN", "reach:holds", NULL), 0);
+    assert_int_equal(redis_server_number(&server, "ZCARD", "reach:due", NULL), 0);
+    assert_int_equal(redis_server_number(&server, "XLEN", "reach:events", NULL), events);
+    assert_int_equal(kit_status(&kit.settings, "finished"), 0);
+}
+
+static void a_second_new_notice_of_the_same_id_is_stale(void **state) {
+    (void)state;
+    struct queue_change first = kit_change(&kit, "n1", 0, NOTICE_SENDING);
+    struct queue_change second = kit_change(&kit, "n1", 0, NOTICE_SENDING);
+    kit_apply(&kit, &first, 1);
+    kit_apply(&kit, &second, 1);
+    assert_int_equal(kit.results[0], QUEUE_STALE);
+    assert_int_equal(kit_status(&kit.settings, "accepted"), 1);
+}
+
+static void the_same_batch_applied_twice_counts_once(void **state) {
+    (void)state;
+    struct queue_effect effects[] = {{QUEUE_HSET, "desk", "n1", "{}", 0}, {QUEUE_SET, "banner:{C1}", NULL, "{}", 0}};
+    struct queue_change changes[2] = {kit_change(&kit, "n1", 0, NOTICE_STRANDED), kit_change(&kit, "n2", 0, NOTICE_REACHED)};
+    changes[0].effects = effects;
+    changes[0].n_effects = 2;
+    changes[0].event = "{\"id\":\"n1\"}";
+    changes[0].counts = "stranded";
+    changes[1].counts = "sent:email fallback";
+    kit_apply(&kit, changes, 2);
+    assert_int_equal(redis_server_number(&server, "HDEL", "reach:desk", "n1", NULL), 1); /* so that doing it again would show */
+    kit_apply(&kit, changes, 2);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+    assert_int_equal(kit.results[1], QUEUE_APPLIED);
+    assert_int_equal(kit_status(&kit.settings, "accepted"), 2);
+    assert_int_equal(kit_status(&kit.settings, "unaccounted"), 0);
+    assert_int_equal(redis_server_number(&server, "HGET", "reach:counters", "count:sent:email", NULL), 1);
+    assert_int_equal(redis_server_number(&server, "HGET", "reach:counters", "count:fallback", NULL), 1);
+    assert_int_equal(redis_server_number(&server, "HGET", "reach:counters", "count:stranded", NULL), 1);
+    assert_int_equal(redis_server_number(&server, "HLEN", "reach:desk", NULL), 0);
+    assert_int_equal(redis_server_number(&server, "XLEN", "reach:events", NULL), 1);
+}
+
+static void effects_job_due_and_acknowledgement_happen_together(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 1);
+    kit_until_n(&kit, &kit.n_entries, 1);
+    struct queue_effect effects[] = {{QUEUE_SET, "clearance:{a}", NULL, "{\"v\":1}", 4102444800000},
+                                     {QUEUE_HSET, "holds", "a", "n1", 0},
+                                     {QUEUE_ZADD, "campaign:{c}:due", "n1", NULL, 7}};
+    struct queue_change change = kit_change(&kit, "n1", 0, NOTICE_PLANNED);
+    change.job_action = QUEUE_JOB_STORE;
+    change.job = kit.entries[0].body;
+    change.job_len = kit.entries[0].body_len;
+    change.due_at_ms = 4102444800000;
+    change.ack = &kit.entries[0];
+    change.effects = effects;
+    change.n_effects = 3;
+    kit_apply(&kit, &change, 1);
+    assert_string_equal(redis_server_ask(&server, "HGET", "reach:jobs", "n1", NULL), "{\"n\":0}");
+    assert_string_equal(redis_server_ask(&server, "ZSCORE", "reach:due", "n1", NULL), "4102444800000");
+    assert_string_equal(redis_server_ask(&server, "GET", "reach:clearance:{a}", NULL), "{\"v\":1}");
+    assert_true(redis_server_number(&server, "PTTL", "reach:clearance:{a}", NULL) > 0);
+    assert_string_equal(redis_server_ask(&server, "HGET", "reach:holds", "a", NULL), "n1");
+    assert_string_equal(redis_server_ask(&server, "ZSCORE", "reach:campaign:{c}:due", "n1", NULL), "7");
+    assert_int_equal(strncmp(redis_server_ask(&server, "XPENDING", "reach:intake", "reachd", NULL), "0", 1), 0);
+    struct queue_effect undo[] = {
+        {QUEUE_DEL, "clearance:{a}", NULL, NULL, 0}, {QUEUE_HDEL, "holds", "a", NULL, 0}, {QUEUE_ZREM, "campaign:{c}:due", "n1", NULL, 0}};
+    struct queue_change last = kit_change(&kit, "n1", change.fence, NOTICE_REACHED);
+    last.job_action = QUEUE_JOB_DROP;
+    last.due_at_ms = 0;
+    last.effects = undo;
+    last.n_effects = 3;
+    kit_apply(&kit, &last, 1);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:jobs", "reach:due", "reach:clearance:{a}", "reach:holds",
+                                         "reach:campaign:{c}:due", NULL),
+                     0);
+}
+
+static void a_key_of_the_wrong_type_refuses_the_whole_batch_before_anything_is_written(void **state) {
+    (void)state;
+    assert_string_equal(redis_server_ask(&server, "SET", "reach:holds", "no hash", NULL), "OK");
+    struct queue_effect hold = {QUEUE_HSET, "holds", "a", "n2", 0};
+    struct queue_change changes[2] = {kit_change(&kit, "n1", 0, NOTICE_SENDING), kit_change(&kit, "n2", 0, NOTICE_SENDING)};
+    changes[1].effects = &hold;
+    changes[1].n_effects = 1;
+    kit_apply_later(&kit, changes, 2);
+    kit_until_u(&kit, &kit.refused, 1);
+    assert_non_null(strstr(kit.answer_err.text, "reach:holds"));
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:notices", "reach:counters", NULL), 0);
+    assert_int_equal(queue_pending(kit.queue), 0);
+}
+
+static void a_batch_larger_than_the_stack_of_lua_goes_through(void **state) {
+    (void)state;
+    enum { N = 4096 };
+    static struct queue_change changes[N];
+    static char ids[N][16];
+    for (int i = 0; i < N; i++) {
+        (void)snprintf(ids[i], sizeof ids[i], "n%d", i);
+        changes[i] = kit_change(&kit, ids[i], 0, NOTICE_SENDING);
+        changes[i].due_at_ms = 4102444800000 + i;
+        changes[i].event = "{}";
+    }
+    kit_apply(&kit, changes, N);
+    assert_int_equal(redis_server_number(&server, "HLEN", "reach:notices", NULL), N);
+    assert_int_equal(redis_server_number(&server, "ZCARD", "reach:due", NULL), N);
+    assert_int_equal(kit_status(&kit.settings, "unaccounted"), 0);
+    assert_int_equal(redis_server_number(&server, "XLEN", "reach:events", NULL), 1);
+}
+
+static void tokens_survive_exactly(void **state) {
+    (void)state;
+    struct queue_change first = kit_change(&kit, "n1", 0, NOTICE_SENDING);
+    first.fence = UINT64_MAX - 1; /* a double would round it */
+    kit_apply(&kit, &first, 1);
+    struct queue_change wrong = kit_change(&kit, "n1", UINT64_MAX, NOTICE_REACHED);
+    kit_apply(&kit, &wrong, 1);
+    assert_int_equal(kit.results[0], QUEUE_STALE);
+    struct queue_change right = kit_change(&kit, "n1", UINT64_MAX - 1, NOTICE_REACHED);
+    kit_apply(&kit, &right, 1);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+}
+
+static void every_connection_gets_tokens_of_its_own(void **state) {
+    (void)state;
+    uint64_t before = queue_fence(kit.queue);
+    static struct kit other;
+    kit_open(&other, &server, "w2", 0);
+    assert_true(queue_fence(other.queue) > before);
+    kit_close(&other);
+    kit_run(&kit, 50);
+    assert_string_equal(redis_server_ask(&server, "SET", "reach:epoch", "5", NULL), "OK"); /* as if the last writes were lost */
+    kit_open(&other, &server, "w3", 0);
+    assert_true(queue_fence(other.queue) > before);
+    kit_close(&other);
+}
+
+static void a_refused_job_is_dead_once_with_its_reason(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_BULK, 1);
+    kit_until_n(&kit, &kit.n_entries, 1);
+    struct queue_refusal refusal = {&kit.entries[0], NOTICE_DEAD, "j1", "customer.id", "must be a string", "{\"id\":\"j1\"}"};
+    kit_refuse(&kit, &refusal, 1);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+    kit_refuse(&kit, &refusal, 1);
+    assert_int_equal(kit.results[0], QUEUE_STALE);
+    assert_int_equal(redis_server_number(&server, "XLEN", "reach:dead", NULL), 1);
+    assert_int_equal(kit_status(&kit.settings, "accepted"), 1);
+    assert_int_equal(kit_status(&kit.settings, "dead"), 1);
+    assert_int_equal(kit_status(&kit.settings, "unaccounted"), 0);
+    struct err err;
+    struct store *store = store_open(&kit.settings, &err);
+    json_t *dead = store_dead(store, 0, &err);
+    json_t *letter = json_array_get(dead, 0);
+    assert_string_equal(json_string_value(json_object_get(letter, "job")), "{\"n\":0}");
+    assert_string_equal(json_string_value(json_object_get(letter, "reason")), "must be a string");
+    assert_string_equal(json_string_value(json_object_get(letter, "member")), "customer.id");
+    assert_string_equal(json_string_value(json_object_get(letter, "id")), "j1");
+    json_decref(dead);
+    store_close(store);
+}
+
+static void a_duplicate_is_counted_and_not_a_dead_letter(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 1);
+    kit_until_n(&kit, &kit.n_entries, 1);
+    struct queue_refusal refusal = {&kit.entries[0], NOTICE_DUPLICATE, "j1", "", "", NULL};
+    kit_refuse(&kit, &refusal, 1);
+    assert_int_equal(kit_status(&kit.settings, "duplicates"), 1);
+    assert_int_equal(kit_status(&kit.settings, "finished"), 1);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:dead", NULL), 0);
+}
+
+static unsigned control_answers;
+static enum queue_result control_result;
+static void on_control(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
+    (void)ctx;
+    assert_null(err);
+    assert_int_equal(n, 1);
+    control_answers++;
+    control_result = results[0];
+}
+
+static void a_control_job_has_its_effects_once(void **state) {
+    (void)state;
+    struct err err;
+    kit_push(&kit.settings, LANE_URGENT, 1);
+    kit_until_n(&kit, &kit.n_entries, 1);
+    struct queue_effect effect = {QUEUE_HSET, "contacts", "C1", "{}", 0};
+    struct queue_control control = {&kit.entries[0], "contacts", "{}", &effect, 1};
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_int_equal(queue_control(kit.queue, &control, 1, on_control, NULL, &err), 0);
+        kit_until_u(&kit, &control_answers, i);
+        assert_int_equal(control_result, i == 1 ? QUEUE_APPLIED : QUEUE_STALE);
+    }
+    assert_int_equal(redis_server_number(&server, "HGET", "reach:counters", "count:contacts", NULL), 1);
+    assert_int_equal(redis_server_number(&server, "HLEN", "reach:contacts", NULL), 1);
+    assert_int_equal(kit_status(&kit.settings, "accepted"), 0);
+}
+
+static struct queue_found found[3];
+static char found_text[3][3][64];
+static unsigned lookups;
+static void on_found(void *ctx, const struct queue_found *answers, size_t n, struct arena *arena_take) {
+    (void)ctx;
+    assert_int_equal(n, 3);
+    for (size_t i = 0; i < n; i++) {
+        found[i] = answers[i];
+        (void)snprintf(found_text[i][0], 64, "%s", answers[i].held.record == NULL ? "-" : answers[i].held.record);
+        (void)snprintf(found_text[i][1], 64, "%s", answers[i].held.job == NULL ? "-" : answers[i].held.job);
+        (void)snprintf(found_text[i][2], 64, "%s", answers[i].customer == NULL ? "-" : answers[i].customer);
+    }
+    arena_fini(arena_take);
+    lookups++;
+}
+
+static void a_look_up_answers_for_each_id_and_customer(void **state) {
+    (void)state;
+    struct err err;
+    struct queue_effect effect = {QUEUE_HSET, "contacts", "C2", "{\"id\":\"C2\"}", 0};
+    struct queue_change change = kit_change(&kit, "n2", 0, NOTICE_SENT);
+    change.record = "{\"a b\":1}";
+    change.job_action = QUEUE_JOB_STORE;
+    change.job = "{job}";
+    change.job_len = 5;
+    change.effects = &effect;
+    change.n_effects = 1;
+    kit_apply(&kit, &change, 1);
+    const char *ids[] = {"n1", "n2", "n3"};
+    const char *customers[] = {NULL, "C2", "C3"};
+    unsigned before = lookups;
+    assert_int_equal(queue_lookup(kit.queue, ids, customers, 3, on_found, NULL, &err), 0);
+    kit_until_u(&kit, &lookups, before + 1);
+    assert_false(found[0].held.found);
+    assert_true(found[1].held.found);
+    assert_int_equal(found[1].held.state, NOTICE_SENT);
+    assert_true(found[1].held.fence == change.fence);
+    assert_string_equal(found_text[1][0], "{\"a b\":1}");
+    assert_string_equal(found_text[1][1], "{job}");
+    assert_string_equal(found_text[1][2], "{\"id\":\"C2\"}");
+    assert_string_equal(found_text[2][2], "-");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_new_notice_is_counted_as_accepted_and_in_its_state),
+        TEST(a_change_of_state_moves_the_counter),
+        TEST(a_stale_token_changes_nothing),
+        TEST(a_second_new_notice_of_the_same_id_is_stale),
+        TEST(the_same_batch_applied_twice_counts_once),
+        TEST(effects_job_due_and_acknowledgement_happen_together),
+        TEST(a_key_of_the_wrong_type_refuses_the_whole_batch_before_anything_is_written),
+        TEST(a_batch_larger_than_the_stack_of_lua_goes_through),
+        TEST(tokens_survive_exactly),
+        TEST(every_connection_gets_tokens_of_its_own),
+        TEST(a_refused_job_is_dead_once_with_its_reason),
+        TEST(a_duplicate_is_counted_and_not_a_dead_letter),
+        TEST(a_control_job_has_its_effects_once),
+        TEST(a_look_up_answers_for_each_id_and_customer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

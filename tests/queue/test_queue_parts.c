@@ -1,0 +1,179 @@
+/* The small parts: commands in wire form, the set of entries in hand, records, error replies, settings. No Redis. */
+#include "queue/command.h"
+#include "queue/held.h"
+#include "queue/record.h"
+#include "queue/reply.h"
+#include "queue/scripts.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void a_command_carries_any_bytes(void **state) {
+    (void)state;
+    struct command command;
+    command_init(&command, "SET");
+    command_puts(&command, "k\r\n$3\r\nDEL");
+    command_put(&command, "a\0b", 3);
+    command_put_i64(&command, INT64_MIN);
+    assert_int_equal(command_end(&command), 0);
+    static const char wire[] = "*4\r\n$3\r\nSET\r\n$10\r\nk\r\n$3\r\nDEL\r\n$3\r\na\0b\r\n$20\r\n-9223372036854775808\r\n";
+    assert_int_equal(command_len(&command), sizeof wire - 1);
+    assert_memory_equal(command_data(&command), wire, sizeof wire - 1);
+    command_fini(&command);
+}
+
+static void entries_in_hand_are_a_set(void **state) {
+    (void)state;
+    struct held held = HELD_INIT;
+    char id[40];
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 5000; i++) {
+            (void)snprintf(id, sizeof id, "%u-%u", 1700000000u + i / 7, i % 7);
+            assert_int_equal(held_add(&held, (enum stream)(i % 3), id), 1);
+            assert_int_equal(held_add(&held, (enum stream)(i % 3), id), 0);
+            assert_int_equal(held_remove(&held, (enum stream)((i + 1) % 3), id), 0);
+        }
+        assert_int_equal(held.n, 5000);
+        for (unsigned i = 0; i < 5000; i++) {
+            unsigned k = i * 1237 % 5000; /* another order */
+            (void)snprintf(id, sizeof id, "%u-%u", 1700000000u + k / 7, k % 7);
+            assert_int_equal(held_remove(&held, (enum stream)(k % 3), id), 1);
+            assert_int_equal(held_remove(&held, (enum stream)(k % 3), id), 0);
+        }
+        assert_int_equal(held.n, 0);
+    }
+    assert_int_equal(held_add(&held, STREAM_BULK, "no id"), 0);
+    held_fini(&held);
+}
+
+static void a_record_is_read_as_it_was_written(void **state) {
+    (void)state;
+    struct buf text = BUF_INIT;
+    struct queue_change change = {.fence = UINT64_MAX - 1, .state = NOTICE_STRANDED, .record = "{\"a\": \"b c\"}"};
+    change.customer = "C-1";
+    queue_record_put(&text, &change);
+    assert_string_equal(buf_str(&text), "nfffffffffffffffe C-1 {\"a\": \"b c\"}");
+    struct queue_record record = {0};
+    const char *customer = NULL;
+    size_t customer_len = 0;
+    assert_int_equal(queue_record_read(text.data, text.len, &record, &customer, &customer_len), 0);
+    assert_true(record.found && record.fence == UINT64_MAX - 1 && record.state == NOTICE_STRANDED);
+    assert_string_equal(record.record, change.record);
+    assert_int_equal(customer_len, 3);
+    assert_memory_equal(customer, "C-1", 3);
+    buf_fini(&text);
+}
+
+static void what_is_no_record_is_refused(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"",
+                                        "n",
+                                        "n0000000000000001",
+                                        "n0000000000000001 C1",
+                                        "z0000000000000001 C1 {}",
+                                        "n000000000000000g C1 {}",
+                                        "n00000000000000010C1 {}",
+                                        "N0000000000000001 C1 {}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct queue_record record = {0};
+        assert_int_equal(queue_record_read(wrong[i], strlen(wrong[i]), &record, NULL, NULL), -1);
+        assert_false(record.found);
+    }
+}
+
+struct trouble_case {
+    const char *text;
+    enum trouble trouble;
+};
+
+static void errors_are_sorted_by_what_has_to_be_done(void **state) {
+    (void)state;
+    static const struct trouble_case cases[] = {
+        {"NOSCRIPT No matching script. Please use EVAL.", TROUBLE_NOSCRIPT},
+        {"NOGROUP No such key 'x' or consumer group", TROUBLE_NOGROUP},
+        {"UNBLOCKED the stream key no longer exists", TROUBLE_NOGROUP},
+        {"OOM command not allowed when used memory > 'maxmemory'.", TROUBLE_WAIT},
+        {"LOADING Redis is loading the dataset in memory", TROUBLE_WAIT},
+        {"BUSY Redis is busy running a script.", TROUBLE_WAIT},
+        {"MISCONF Errors writing to the AOF file: No space left on device", TROUBLE_WAIT},
+        {"READONLY You can't write against a read only replica.", TROUBLE_RECONNECT},
+        {"NOAUTH Authentication required.", TROUBLE_FATAL},
+        {"WRONGPASS invalid username-password pair or user is disabled.", TROUBLE_FATAL},
+        {"NOPERM this user has no permissions to run the 'xadd' command", TROUBLE_FATAL},
+        {"ERR The user executing the script can't run this command or subcommand script: x, on @user_script:1.", TROUBLE_FATAL},
+        {"ERR Error running script (call to f_1): @user_script:3: -OOM command not allowed", TROUBLE_WAIT},
+        {"ERR Error running script (call to f_1): @user_script:3: -READONLY You can't write", TROUBLE_RECONNECT},
+        {"WRONGTYPE Operation against a key holding the wrong kind of value", TROUBLE_OTHER},
+        {"BUSYGROUP Consumer Group name already exists", TROUBLE_OTHER},
+        {"ERR unknown command 'OOM BUSY'", TROUBLE_OTHER},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[160];
+        (void)snprintf(text, sizeof text, "%s", cases[i].text);
+        redisReply reply = {.type = REDIS_REPLY_ERROR, .str = text, .len = (int)strlen(text)};
+        if (reply_trouble(&reply) != cases[i].trouble) {
+            fail_msg("%s: %d", cases[i].text, (int)reply_trouble(&reply));
+        }
+    }
+}
+
+static void an_info_text_is_read_by_name(void **state) {
+    (void)state;
+    char text[] = "# Memory\r\nmaxmemory_policy:noeviction\r\nx_maxmemory:5\r\nmaxmemory:7\r\n", value[16];
+    redisReply reply = {.type = REDIS_REPLY_STRING, .str = text, .len = (int)strlen(text)};
+    assert_int_equal(reply_info(&reply, "maxmemory", value, sizeof value), 1);
+    assert_string_equal(value, "7");
+    assert_int_equal(reply_info(&reply, "maxmemory_policy", value, sizeof value), 1);
+    assert_string_equal(value, "noeviction");
+    assert_int_equal(reply_info(&reply, "memory", value, sizeof value), 0);
+}
+
+static void an_address_is_a_socket_or_a_host_with_a_port(void **state) {
+    (void)state;
+    static const char *const right[] = {"unix:/run/redis.sock", "127.0.0.1:6379", "::1:6379", "redis.example:1"};
+    static const char *const wrong[] = {"unix:", "localhost", "host:", ":6379", "host:0", "host:65536", "host:63x"};
+    struct err err;
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        struct queue_settings settings = {.address = right[i]};
+        assert_int_equal(queue_table.check(&settings, &err), 0);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct queue_settings settings = {.address = wrong[i]};
+        assert_int_equal(queue_table.check(&settings, &err), -1);
+        assert_string_equal(err.member, "address");
+    }
+}
+
+static void scripts_have_names_of_their_own(void **state) {
+    (void)state;
+    struct arena arena = ARENA_INIT;
+    struct script scripts[SCRIPT_COUNT];
+    struct err err;
+    assert_int_equal(scripts_make(&arena, scripts, &err), 0);
+    for (int i = 0; i < SCRIPT_COUNT; i++) {
+        assert_int_equal(strlen(scripts[i].sha), 40);
+        for (int k = 0; k < i; k++) {
+            assert_string_not_equal(scripts[i].sha, scripts[k].sha);
+        }
+    }
+    arena_fini(&arena);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_command_carries_any_bytes),
+        cmocka_unit_test(entries_in_hand_are_a_set),
+        cmocka_unit_test(a_record_is_read_as_it_was_written),
+        cmocka_unit_test(what_is_no_record_is_refused),
+        cmocka_unit_test(errors_are_sorted_by_what_has_to_be_done),
+        cmocka_unit_test(an_info_text_is_read_by_name),
+        cmocka_unit_test(an_address_is_a_socket_or_a_host_with_a_port),
+        cmocka_unit_test(scripts_have_names_of_their_own),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

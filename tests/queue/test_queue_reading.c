@@ -1,0 +1,347 @@
+/* Reading: lanes, room, own pending entries, take-over, lost groups, receipts, due notices. Against a real Redis each. */
+#include "tests/support/queue_kit.h"
+
+#include "queue/store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct redis_server server;
+static struct kit kit, other;
+
+static int set_up(void **state) {
+    (void)state;
+    if (redis_server_start(&server, NULL) < 0) {
+        return -1;
+    }
+    kit_prepare(&kit, &server, "w1");
+    kit.settings.lease_ms = 400;
+    kit_connect(&kit, 0);
+    kit_until_u(&kit, &kit.ready, 1);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    kit_close(&kit);
+    redis_server_stop(&server);
+    return 0;
+}
+
+static void never_more_than_the_room_is_handed_out(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 30);
+    kit_push(&kit.settings, LANE_BULK, 30);
+    kit_run(&kit, 60);
+    assert_int_equal(kit.n_entries, 0);
+    queue_set_room(kit.queue, 7);
+    kit_run(&kit, 100);
+    assert_int_equal(kit.n_entries, 7);
+    queue_set_room(kit.queue, 40);
+    kit_run(&kit, 100);
+    assert_int_equal(kit.n_entries, 47);
+    queue_set_room(kit.queue, 1000);
+    kit_until_n(&kit, &kit.n_entries, 60);
+}
+
+static void the_urgent_lane_is_read_before_the_bulk_lane(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_BULK, 300);
+    kit_push(&kit.settings, LANE_URGENT, 20);
+    queue_set_room(kit.queue, 50);
+    kit_until_n(&kit, &kit.n_entries, 50);
+    for (size_t i = 0; i < 20; i++) {
+        assert_int_equal(kit.entries[i].lane, LANE_URGENT);
+    }
+    assert_int_equal(kit.entries[20].lane, LANE_BULK);
+    assert_string_equal(kit.entries[0].body, "{\"n\":0}");
+    assert_int_equal(kit.entries[0].deliveries, 1);
+}
+
+static void an_entry_without_a_job_is_handed_out_without_a_body(void **state) {
+    (void)state;
+    assert_non_null(redis_server_ask(&server, "XADD", "reach:intake", "*", "jab", "{}", NULL));
+    queue_set_room(kit.queue, 10);
+    kit_until_n(&kit, &kit.n_entries, 1);
+    assert_null(kit.entries[0].body);
+}
+
+static void a_consumer_that_comes_back_reads_its_own_pending_entries_again(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 5);
+    kit_push(&kit.settings, LANE_BULK, 5);
+    queue_set_room(kit.queue, 8);
+    kit_until_n(&kit, &kit.n_entries, 8);
+    queue_free(kit.queue); /* as if killed: nothing was acknowledged */
+    kit.n_entries = 0;
+    kit_connect(&kit, 100);
+    kit_until_n(&kit, &kit.n_entries, 10);
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(kit.entries[i].deliveries, 2);
+        assert_int_equal(kit.entries[i].lane, i < 5 ? LANE_URGENT : LANE_BULK);
+    }
+    assert_int_equal(kit.entries[16].deliveries, 1);
+    kit_run(&kit, 100);
+    assert_int_equal(kit.n_entries, 10);
+}
+
+static void what_is_in_hand_is_not_handed_out_again_after_a_reconnect(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 5);
+    queue_set_room(kit.queue, 100);
+    kit_until_n(&kit, &kit.n_entries, 5);
+    assert_int_equal(redis_server_number(&server, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", NULL), 1);
+    kit_until_u(&kit, &kit.ready, 2);
+    kit_push(&kit.settings, LANE_URGENT, 1);
+    kit_until_n(&kit, &kit.n_entries, 6);
+    kit_run(&kit, 100);
+    assert_int_equal(kit.n_entries, 6);
+    assert_int_equal(kit.entries[5].deliveries, 1);
+}
+
+static void entries_of_a_dead_consumer_are_taken_over_after_the_lease(void **state) {
+    (void)state;
+    kit_prepare(&other, &server, "w2");
+    other.settings.lease_ms = 400;
+    kit_connect(&other, 100);
+    kit_push(&kit.settings, LANE_URGENT, 5);
+    kit_until_n(&other, &other.n_entries, 5);
+    kit_close(&other); /* dies with five entries */
+    queue_set_room(kit.queue, 100);
+    kit_run(&kit, 100);
+    assert_int_equal(kit.n_entries, 0);
+    kit_until_n(&kit, &kit.n_entries, 5);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(kit.entries[i].deliveries, 2);
+    }
+}
+
+static void the_delivery_count_shows_a_job_that_kills_its_workers(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 1);
+    queue_set_room(kit.queue, 100);
+    kit_until_n(&kit, &kit.n_entries, 1);
+    for (unsigned life = 2; life <= 3; life++) {
+        queue_free(kit.queue);
+        kit.n_entries = 0;
+        kit_connect(&kit, 100);
+        kit_until_n(&kit, &kit.n_entries, 1);
+        assert_int_equal(kit.entries[0].deliveries, life);
+    }
+}
+
+static void a_lost_group_is_made_again_from_the_beginning(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 3);
+    queue_set_room(kit.queue, 100);
+    kit_until_n(&kit, &kit.n_entries, 3);
+    assert_int_equal(redis_server_number(&server, "XGROUP", "DESTROY", "reach:intake", "reachd", NULL), 1);
+    kit_push(&kit.settings, LANE_URGENT, 2);
+    kit_until_n(&kit, &kit.n_entries, 5); /* the three in hand are not handed out twice */
+    kit_run(&kit, 100);
+    assert_int_equal(kit.n_entries, 5);
+}
+
+static void a_deleted_stream_is_made_again(void **state) {
+    (void)state;
+    assert_int_equal(redis_server_number(&server, "DEL", "reach:intake", NULL), 1);
+    queue_set_room(kit.queue, 100);
+    kit_run(&kit, 50);
+    kit_push(&kit.settings, LANE_URGENT, 2);
+    kit_until_n(&kit, &kit.n_entries, 2);
+}
+
+static void entries_trimmed_while_pending_do_not_stop_the_reading(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 3);
+    queue_set_room(kit.queue, 100);
+    kit_until_n(&kit, &kit.n_entries, 3);
+    queue_free(kit.queue);
+    kit.n_entries = 0;
+    assert_int_equal(redis_server_number(&server, "XTRIM", "reach:intake", "MAXLEN", "1", NULL), 2);
+    kit_connect(&kit, 100);
+    kit_until_n(&kit, &kit.n_entries, 1);
+    kit_run(&kit, 50);
+    assert_int_equal(kit.n_entries, 1);
+    assert_int_equal(strncmp(redis_server_ask(&server, "XPENDING", "reach:intake", "reachd", NULL), "1", 1), 0);
+}
+
+static void acknowledged_entries_are_trimmed_and_pending_ones_stay(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 10);
+    queue_set_room(kit.queue, 100);
+    kit_until_n(&kit, &kit.n_entries, 10);
+    struct queue_change changes[9];
+    char ids[9][16];
+    for (int i = 0; i < 9; i++) { /* all but the eighth */
+        (void)snprintf(ids[i], sizeof ids[i], "n%d", i);
+        changes[i] = kit_change(&kit, ids[i], 0, NOTICE_REACHED);
+        changes[i].ack = &kit.entries[i < 7 ? i : i + 1];
+    }
+    kit_apply(&kit, changes, 9);
+    for (int i = 0; i < 100 && redis_server_number(&server, "XLEN", "reach:intake", NULL) > 3; i++) {
+        kit_run(&kit, 30);
+    }
+    assert_int_equal(redis_server_number(&server, "XLEN", "reach:intake", NULL), 3);
+    struct queue_change last = kit_change(&kit, "n9", 0, NOTICE_REACHED);
+    last.ack = &kit.entries[7];
+    kit_apply(&kit, &last, 1);
+    for (int i = 0; i < 100 && redis_server_number(&server, "XLEN", "reach:intake", NULL) > 0; i++) {
+        kit_run(&kit, 30);
+    }
+    assert_int_equal(redis_server_number(&server, "XLEN", "reach:intake", NULL), 0);
+    kit_push(&kit.settings, LANE_URGENT, 1);
+    kit_until_n(&kit, &kit.n_entries, 11);
+}
+
+static void a_group_of_somebody_else_keeps_what_it_has_not_read(void **state) {
+    (void)state;
+    assert_string_equal(redis_server_ask(&server, "XGROUP", "CREATE", "reach:intake", "audit", "0", NULL), "OK");
+    kit_push(&kit.settings, LANE_URGENT, 2);
+    queue_set_room(kit.queue, 100);
+    kit_until_n(&kit, &kit.n_entries, 2);
+    struct queue_change change = kit_change(&kit, "n1", 0, NOTICE_REACHED);
+    change.ack = &kit.entries[0];
+    kit_apply(&kit, &change, 1);
+    kit_run(&kit, 1300);
+    assert_int_equal(redis_server_number(&server, "XLEN", "reach:intake", NULL), 2);
+}
+
+static void receipts_are_read_without_room_and_settled_once(void **state) {
+    (void)state;
+    struct err err;
+    struct store *store = store_open(&kit.settings, &err);
+    assert_int_equal(store_push_receipt(store, "{\"v\":1}", &err), 0);
+    assert_int_equal(store_push_receipt(store, "broken", &err), 0);
+    store_close(store);
+    kit_until_n(&kit, &kit.n_receipts, 2);
+    assert_string_equal(kit.receipts[0].body, "{\"v\":1}");
+    const char *reasons[] = {NULL, "is not JSON"};
+    assert_int_equal(queue_receipts_done(kit.queue, kit.receipts, reasons, 2, &err), 0);
+    assert_int_equal(queue_receipts_done(kit.queue, kit.receipts, reasons, 2, &err), 0);
+    while (queue_pending(kit.queue) > 0) {
+        kit_run(&kit, 5);
+    }
+    assert_int_equal(redis_server_number(&server, "XLEN", "reach:dead", NULL), 1);
+    assert_int_equal(redis_server_number(&server, "HGET", "reach:counters", "count:receipts", NULL), 1);
+    assert_int_equal(redis_server_number(&server, "HGET", "reach:counters", "count:receipts-refused", NULL), 1);
+    assert_int_equal(kit_status(&kit.settings, "accepted"), 0);
+}
+
+/* A notice that is due at `due_ms` from now. */
+static struct queue_change due_in(struct kit *worker, const char *id, int64_t due_ms) {
+    struct queue_change change = kit_change(worker, id, 0, NOTICE_PLANNED);
+    change.due_at_ms = clock_wall_ms(&clock_system) + due_ms;
+    change.job_action = QUEUE_JOB_STORE;
+    change.job = "{}";
+    change.job_len = 2;
+    return change;
+}
+
+static void a_due_notice_is_handed_out_when_its_time_has_come(void **state) {
+    (void)state;
+    queue_set_room(kit.queue, 100);
+    struct queue_change change = due_in(&kit, "n1", 150);
+    int64_t due_ms = change.due_at_ms;
+    kit_apply(&kit, &change, 1);
+    kit_until_n(&kit, &kit.n_due, 1);
+    int64_t late_ms = clock_wall_ms(&clock_system) - due_ms;
+    assert_true(late_ms >= 0 && late_ms < 100);
+    assert_string_equal(kit.due[0].id, "n1");
+    assert_string_equal(kit.due[0].held.record, "{}");
+    assert_string_equal(kit.due[0].held.job, "{}");
+    assert_true(kit.due[0].held.fence == change.fence);
+    struct queue_change done = kit_change(&kit, "n1", kit.due[0].held.fence, NOTICE_REACHED);
+    done.due_at_ms = 0;
+    kit_apply(&kit, &done, 1);
+    kit_run(&kit, 600);
+    assert_int_equal(kit.n_due, 1);
+}
+
+static void a_due_notice_comes_again_when_its_holder_does_nothing_for_a_lease(void **state) {
+    (void)state;
+    queue_set_room(kit.queue, 100);
+    struct queue_change change = due_in(&kit, "n1", 1);
+    kit_apply(&kit, &change, 1);
+    kit_until_n(&kit, &kit.n_due, 1);
+    kit_run(&kit, 200);
+    assert_int_equal(kit.n_due, 1);
+    kit_until_n(&kit, &kit.n_due, 2);
+}
+
+static void of_two_workers_with_the_same_due_notice_only_one_may_change_it(void **state) {
+    (void)state;
+    queue_set_room(kit.queue, 100);
+    struct queue_change change = due_in(&kit, "n1", 1);
+    kit_apply(&kit, &change, 1);
+    kit_until_n(&kit, &kit.n_due, 1);
+    kit_prepare(&other, &server, "w2");
+    other.settings.lease_ms = 400;
+    kit_connect(&other, 100);
+    kit_until_n(&other, &other.n_due, 1); /* the lease of the first is over */
+    struct queue_change by_other = kit_change(&other, "n1", other.due[0].held.fence, NOTICE_SENDING);
+    kit_apply(&other, &by_other, 1);
+    assert_int_equal(other.results[0], QUEUE_APPLIED);
+    struct queue_change by_first = kit_change(&kit, "n1", kit.due[0].held.fence, NOTICE_SENDING);
+    kit_apply(&kit, &by_first, 1);
+    assert_int_equal(kit.results[0], QUEUE_STALE);
+    kit_close(&other);
+}
+
+static void due_notices_take_room_too(void **state) {
+    (void)state;
+    struct queue_change changes[20];
+    char ids[20][16];
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(ids[i], sizeof ids[i], "n%d", i);
+        changes[i] = due_in(&kit, ids[i], 1);
+    }
+    kit_apply(&kit, changes, 20);
+    queue_set_room(kit.queue, 6);
+    kit_run(&kit, 150);
+    assert_int_equal(kit.n_due, 6);
+}
+
+static void nothing_is_read_after_stop_but_changes_go_through(void **state) {
+    (void)state;
+    queue_set_room(kit.queue, 100);
+    kit_run(&kit, 20);
+    queue_stop_reading(kit.queue);
+    kit_push(&kit.settings, LANE_URGENT, 2);
+    struct queue_change change = due_in(&kit, "n1", 1);
+    kit_apply(&kit, &change, 1);
+    kit_run(&kit, 100);
+    assert_int_equal(kit.n_entries + kit.n_due, 0);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(never_more_than_the_room_is_handed_out),
+        TEST(the_urgent_lane_is_read_before_the_bulk_lane),
+        TEST(an_entry_without_a_job_is_handed_out_without_a_body),
+        TEST(a_consumer_that_comes_back_reads_its_own_pending_entries_again),
+        TEST(what_is_in_hand_is_not_handed_out_again_after_a_reconnect),
+        TEST(entries_of_a_dead_consumer_are_taken_over_after_the_lease),
+        TEST(the_delivery_count_shows_a_job_that_kills_its_workers),
+        TEST(a_lost_group_is_made_again_from_the_beginning),
+        TEST(a_deleted_stream_is_made_again),
+        TEST(entries_trimmed_while_pending_do_not_stop_the_reading),
+        TEST(acknowledged_entries_are_trimmed_and_pending_ones_stay),
+        TEST(a_group_of_somebody_else_keeps_what_it_has_not_read),
+        TEST(receipts_are_read_without_room_and_settled_once),
+        TEST(a_due_notice_is_handed_out_when_its_time_has_come),
+        TEST(a_due_notice_comes_again_when_its_holder_does_nothing_for_a_lease),
+        TEST(of_two_workers_with_the_same_due_notice_only_one_may_change_it),
+        TEST(due_notices_take_room_too),
+        TEST(nothing_is_read_after_stop_but_changes_go_through),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
