@@ -225,8 +225,10 @@ static void add_another(struct session *session, struct transaction *transaction
 static void go_on(struct session *session) {
     struct outcome outcome;
     judge(session, &outcome);
+    /* after a refused DATA libesmtp has already decided whether it goes on before it tells us */
+    bool goes_on = find_refusal(&session->guard.wire) != SMTP_DATA || session->next.job != NULL;
     finish(session, &outcome);
-    if (session->now.job == NULL) {
+    if (session->now.job == NULL && goes_on) {
         add_another(session, &session->now, session->args->setup->idle_ms);
     }
     if (session->now.job != NULL) {
@@ -351,20 +353,34 @@ static void judge_connection(const struct session *session, struct outcome *outc
     outcome_set(outcome, OUTCOME_RETRY, BLAME_GATEWAY, NULL, "%s", why != NULL ? why : "no connection");
 }
 
-/* The connection has ended while a mail was in progress. */
+/* Nothing of it counts: another connection may carry it. */
+static void give_back(struct session *session) {
+    struct job *job = session->now.job;
+    session->now = session->next;
+    session->next = (struct transaction){0};
+    work_give_back(session->args->work, job);
+}
+
+/* Whether the connection was lost under a mail that it had been kept open for, before anything was said about it: such a mail gets a
+ * second chance at once. */
+static bool was_lost_idle(const struct session *session) {
+    const struct job *job = session->now.job;
+    return session->n_added > 1 && job->restarts == 0 && job->board->progress != SMTP_DOUBT &&
+           find_refusal(&session->guard.wire) == SMTP_STEP_COUNT;
+}
+
+/* The connection has ended with a mail that has no answer. */
 static void settle_now(struct session *session) {
     struct outcome outcome;
-    struct job *job = session->now.job;
     if (!session->established) {
         judge_connection(session, &outcome);
         finish(session, &outcome);
         work_broken(session->args->work, &outcome);
-    } else if (session->n_added > 1 && job->restarts == 0 && job->board->progress != SMTP_DOUBT &&
-               find_refusal(&session->guard.wire) == SMTP_STEP_COUNT) {
-        session->now = session->next;
-        session->next = (struct transaction){0};
-        job->restarts++;
-        work_give_back(session->args->work, job);
+    } else if (session->now.job->board->progress == SMTP_WAITING) {
+        give_back(session); /* the replies on the wire are those of the mail before it */
+    } else if (was_lost_idle(session)) {
+        session->now.job->restarts++;
+        give_back(session);
     } else {
         judge(session, &outcome);
         finish(session, &outcome);
@@ -372,15 +388,11 @@ static void settle_now(struct session *session) {
 }
 
 static void settle(struct session *session) {
-    bool in_progress = true;
-    while (session->now.job != NULL) {
-        if (in_progress) {
-            settle_now(session);
-            in_progress = false;
-        } else { /* added and never begun */
-            work_give_back(session->args->work, session->now.job);
-            session->now = (struct transaction){0};
-        }
+    if (session->now.job != NULL) {
+        settle_now(session);
+    }
+    if (session->now.job != NULL) {
+        give_back(session); /* it was added and never begun */
     }
 }
 
