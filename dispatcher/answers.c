@@ -226,10 +226,13 @@ static void add_clearance(struct work *work, const struct work_place *place, int
     work->record.cleared = true;
 }
 
-static void drop_desk_case(struct work *work, int64_t now_ms) {
+static void drop_holds(struct work *work) {
     for (size_t i = 0; i < work->record.accounts.n; i++) {
         work_effect(work, QUEUE_HDEL, "holds", work->record.accounts.items[i], NULL, 0);
     }
+}
+
+static void drop_desk_case(struct work *work, int64_t now_ms) {
     work_effect(work, QUEUE_HDEL, "desk", work->id, NULL, 0);
     begin_event(work, "desk", now_ms);
     put_member(&work->event, "state", "closed");
@@ -255,6 +258,7 @@ int answers_late(struct work *work, const struct work_place *place, int64_t now_
     if (work->record.cleared) {
         withdraw_clearance(work, now_ms);
     }
+    work_effect(work, QUEUE_DEL, arena_printf(&work->arena, "release:{%s}", work->record.customer), NULL, NULL, 0);
     if (!work->record.desk) {
         add_hold(work, now_ms);
         add_desk_case(work, place, now_ms);
@@ -277,6 +281,20 @@ static void finish_reached(struct work *work, const struct work_place *place, in
     }
 }
 
+/* The customer's contact data may go now, unless something else of theirs is still open: Redis looks when it writes. */
+static void add_release(struct work *work, const struct work_place *place, int64_t now_ms) {
+    struct buf out = BUF_INIT;
+    int64_t expires_at_ms = now_ms + place->settings->clearance.valid_ms;
+    buf_putc(&out, '{');
+    put_time(&out, "granted_at", now_ms);
+    put_time(&out, "expires_at", expires_at_ms);
+    put_member(&out, "notice", work->id);
+    buf_putc(&out, '}');
+    const char *value = keep(work, &out);
+    const char *key = arena_printf(&work->arena, "release:{%s}", work->record.customer);
+    work_effect(work, QUEUE_FREE, value == NULL ? NULL : key, work->record.customer, value, expires_at_ms);
+}
+
 int answers_finish(struct work *work, const struct work_place *place, enum notice_state state, int64_t now_ms, struct err *err) {
     bool reached = state == NOTICE_REACHED;
     bool stopped = state == NOTICE_RESOLVED || state == NOTICE_CANCELLED;
@@ -286,10 +304,17 @@ int answers_finish(struct work *work, const struct work_place *place, enum notic
     if (stopped) {
         work_effect(work, QUEUE_DEL, arena_printf(&work->arena, "banner:{%s}", work->record.customer), NULL, NULL, 0);
     }
+    bool handed_over = state == NOTICE_HANDED_TO_DESK;
     if ((reached || stopped) && work->record.desk) {
+        drop_holds(work);
+    }
+    if ((reached || stopped || handed_over) && work->record.desk) {
         drop_desk_case(work, now_ms);
     }
-    if (!reached && !stopped) {
+    if (reached || stopped) {
+        add_release(work, place, now_ms);
+    }
+    if (!reached && !stopped && !handed_over) {
         log_warning("notice %s: %s without having been reached; its hold and desk case stay", work->id, notice_state_name(state));
     }
     return record_log(&work->record, &work->arena, now_ms, notice_state_name(state), work->record.why) < 0 ? err_no_memory(err) : 0;

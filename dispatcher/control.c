@@ -8,6 +8,7 @@
 #include "dispatcher/control.h"
 
 #include "base/log.h"
+#include "dispatcher/alarm.h"
 #include "dispatcher/intake.h"
 
 #include <stdlib.h>
@@ -31,20 +32,42 @@ void control_acknowledge(struct worker *w, const struct queue_entry *entry) {
 
 /* ---- contact ------------------------------------------------------------------------------------------------------- */
 
+/* Whose account is whose, for an account that is disabled without anybody having asked. */
+static size_t index_accounts(struct work *work, const struct worker *w, struct queue_effect *effects, size_t most) {
+    const struct customer *customer = &work->document.job.customer;
+    size_t n = 0;
+    for (size_t i = 0; i < customer->accounts.n && n < most; i++) {
+        char canonical[MAILBOX_MAX];
+        const char *account = NULL;
+        if (mailbox_canon(w->place.rules, customer->accounts.items[i], canonical, NULL) == 0) {
+            account = arena_strdup(&work->arena, canonical);
+        }
+        if (account != NULL) {
+            effects[n++] = (struct queue_effect){QUEUE_HSET, "accounts", account, customer->id, 0};
+        }
+    }
+    return n;
+}
+
+enum { CONTACT_EFFECTS_MAX = 1024 };
+
 void control_contact(struct worker *w, struct work *work, const char *book_text, int64_t now_ms) {
     struct err why;
     err_clear(&why);
-    if (work_person(work, &w->place, book_text, BOOK_WHOLE, now_ms, &why) < 0) {
+    struct queue_effect *effects = arena_array(&work->arena, CONTACT_EFFECTS_MAX, sizeof *effects);
+    if (effects == NULL || work_person(work, &w->place, book_text, BOOK_WHOLE, now_ms, &why) < 0) {
         intake_refuse(w, work, NOTICE_DEAD, &why);
         return;
     }
     const char *customer = work->document.job.customer.id;
-    struct queue_effect effects[] = {
-        {QUEUE_HSET, "contacts", customer, work->book_text, 0},
-        {QUEUE_WAKE, "due", customer, NULL, now_ms}, /* a stranded notice is planned again with what is known now (P4) */
-    };
-    struct queue_control control = {
-        .entry = &work->entry, .counts = "contact", .effects = effects, .n_effects = work->book_text == NULL ? 0 : 2};
+    size_t n = 0;
+    if (work->book_text != NULL) {
+        effects[n++] = (struct queue_effect){QUEUE_HSET, "contacts", customer, work->book_text, 0};
+        /* a stranded notice is planned again with what is known now (P4) */
+        effects[n++] = (struct queue_effect){QUEUE_WAKE, "due", customer, NULL, now_ms};
+    }
+    n += index_accounts(work, w, effects + n, CONTACT_EFFECTS_MAX - n);
+    struct queue_control control = {.entry = &work->entry, .counts = "contact", .effects = effects, .n_effects = n};
     if (queue_control(w->queue, &control, 1, on_control, w, &why) < 0) {
         log_error("contact job %s: %s; it comes back after its lease", work->id, why.text);
     }
@@ -155,7 +178,8 @@ int control_prepare(struct worker *w, struct work **work, struct err *why) {
     case JOB_CONTACT: return 0;
     case JOB_RESOLVE: return aim_at_notice(w, work, NOTICE_RESOLVED, why);
     case JOB_CANCEL: return aim_at_notice(w, work, NOTICE_CANCELLED, why);
-    case JOB_DISABLED:
+    case JOB_DESK: return aim_at_notice(w, work, NOTICE_HANDED_TO_DESK, why);
+    case JOB_DISABLED: return alarm_check(w, work, why);
     case JOB_CAMPAIGN: return err_member(why, "type", "jobs of this type are not taken by this version of reachd");
     case JOB_NOTICE: break;
     }

@@ -444,8 +444,15 @@ static bool needs_desk(const struct work *work) {
 /* The producer said that there is nothing to tell any more, or a stranded customer has reacted. */
 static int decide_stop(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
     work->next = WORK_DONE;
-    if (work->stop != NOTICE_REACHED) {
-        work->record.why = work->stop == NOTICE_RESOLVED ? "the customer has acted" : "cancelled by the producer";
+    if (work->stop == NOTICE_RESOLVED) {
+        work->record.why = "the customer has acted";
+    } else if (work->stop == NOTICE_CANCELLED) {
+        work->record.why = "cancelled by the producer";
+    } else if (work->stop == NOTICE_HANDED_TO_DESK) {
+        const struct job_document *document = &work->document;
+        work->record.why = arena_printf(&work->arena, "a person has seen to it%s%s%s%s", document->by == NULL ? "" : ": ",
+                                        document->by == NULL ? "" : document->by, document->note == NULL ? "" : ": ",
+                                        document->note == NULL ? "" : document->note);
     }
     return finish_change(work, place, work->stop, now_ms, err);
 }

@@ -328,13 +328,21 @@ static void read_disabled(struct reader *r, struct json_in *in, struct job_docum
     }
 }
 
+/* Written by `reachctl desk done`: a person has taken the case to its end. */
+static void read_desk(struct reader *r, struct json_in *in, struct job_document *document) {
+    (void)r;
+    document->notice_id = json_in_id(in, "notice", JSON_REQUIRED);
+    document->by = json_in_string(in, "by", JSON_OPTIONAL, 64);
+    document->note = json_in_string(in, "note", JSON_OPTIONAL, 200);
+}
+
 static const struct job_reader {
     const char *name;
     enum job_type type;
     void (*read)(struct reader *r, struct json_in *in, struct job_document *document);
 } job_readers[] = {
     {"notice", JOB_NOTICE, read_notice}, {"contact", JOB_CONTACT, read_contact_job}, {"resolve", JOB_RESOLVE, read_stop},
-    {"cancel", JOB_CANCEL, read_stop},   {"disabled", JOB_DISABLED, read_disabled},
+    {"cancel", JOB_CANCEL, read_stop},   {"disabled", JOB_DISABLED, read_disabled},  {"desk", JOB_DESK, read_desk},
 };
 
 static const struct job_reader *find_reader(const char *type) {
@@ -371,7 +379,7 @@ int job_parse(const char *text, size_t len, const struct mailbox_rules *rules, s
     document->job.id = json_in_id(&in, "id", JSON_REQUIRED);
     const struct job_reader *reader = type == NULL ? NULL : find_reader(type);
     if (type != NULL && reader == NULL) {
-        (void)json_in_fail(&in, "type", "must be notice, contact, resolve, cancel or disabled");
+        (void)json_in_fail(&in, "type", "must be notice, contact, resolve, cancel, disabled or desk");
     }
     if (reader != NULL && !in.failed) {
         document->type = reader->type;

@@ -7,13 +7,15 @@
 #include "base/notice.h"
 #include "dispatcher/core/mailbox.h"
 
-enum job_type { JOB_NOTICE, JOB_CAMPAIGN, JOB_CONTACT, JOB_RESOLVE, JOB_CANCEL, JOB_DISABLED };
+enum job_type { JOB_NOTICE, JOB_CAMPAIGN, JOB_CONTACT, JOB_RESOLVE, JOB_CANCEL, JOB_DISABLED, JOB_DESK };
 
 struct job_document {
     enum job_type type;
     json_t *root;          /* owned; job_document_fini() */
     struct job job;        /* JOB_NOTICE: everything; JOB_CONTACT: id and customer; JOB_RESOLVE, JOB_CANCEL: id and customer or notice_id */
     const char *notice_id; /* JOB_RESOLVE, JOB_CANCEL: the notice meant; or NULL */
+    const char *by;        /* JOB_DESK: who; or NULL */
+    const char *note;      /* JOB_DESK: what came of it; or NULL */
     const char *account;   /* JOB_DISABLED */
     int64_t disabled_at_ms; /* JOB_DISABLED; 0: not given */
     char digest[33];        /* 32 hex digits over the meaning of the job, so that the same id with other content is noticed */

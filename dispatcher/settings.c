@@ -153,6 +153,28 @@ static const struct conf_table desk_table = {
     .where_offset = SIZE_MAX,
 };
 
+static const struct conf_key emergency_keys[] = {
+    {.name = "notice",
+     .type = CONF_STRING,
+     .offset = offsetof(struct emergency_settings, notice),
+     .initial = "account-compromised",
+     .min = 1,
+     .max = 128,
+     .help = "the words for a customer whose account was disabled without a clearance"},
+    {.name = "data",
+     .type = CONF_PAIRS,
+     .offset = offsetof(struct emergency_settings, data),
+     .help = "the values of that notice's variables"},
+};
+
+static const struct conf_table emergency_table = {
+    .name = "emergency",
+    .keys = emergency_keys,
+    .n_keys = COUNT(emergency_keys),
+    .size = sizeof(struct emergency_settings),
+    .where_offset = SIZE_MAX,
+};
+
 /* ---- routes --------------------------------------------------------------------------------------------------------- */
 
 static int check_step(void *object, struct err *err) {
@@ -322,6 +344,11 @@ static const struct conf_key settings_keys[] = {
      .offset = offsetof(struct settings, desk),
      .table = &desk_table,
      .help = "the people who take over where no machine can reach"},
+    {.name = "emergency",
+     .type = CONF_SECTION,
+     .offset = offsetof(struct settings, emergency),
+     .table = &emergency_table,
+     .help = "what follows an account that was disabled without a clearance"},
     {.name = "own_domains",
      .type = CONF_LIST,
      .offset = offsetof(struct settings, own_domains),

@@ -31,6 +31,11 @@ struct desk_settings {
     int64_t banner_ms; /* how long a stranded customer's banner stays where the job has no expires_at */
 };
 
+struct emergency_settings {
+    const char *notice;     /* template of the notice that follows an account disabled without clearance */
+    struct conf_pairs data; /* its values */
+};
+
 struct settings {
     struct conf_where where;
     const char *log_level;           /* error, warning, notice, info, debug */
@@ -42,6 +47,7 @@ struct settings {
     struct words_settings templates;
     struct clearance_settings clearance;
     struct desk_settings desk;
+    struct emergency_settings emergency;
     struct conf_list own_domains; /* struct own_domain */
     struct conf_list gateways;    /* struct gateway_settings */
     struct conf_list routes;      /* struct route_settings */

@@ -106,13 +106,14 @@ end
 -- A new notice is linked in front of its customer's earlier ones.
 local function link_newcomers()
     local newest, last, previous = read_fields(LAST, customers), {}, {}
-    local seen = {}
+    local seen, releases = {}, {}
     for i = 1, #newcomers do
         local customer, id = customers[i], newcomers[i]
         local before = seen[customer] or newest[i]
         if before and before ~= id then
             previous[#previous + 1] = id
             previous[#previous + 1] = before
+            releases[#releases + 1] = prefix .. 'release:{' .. customer .. '}' -- something of theirs is open again (P7)
         end
         seen[customer] = id
         last[#last + 1] = customer
@@ -120,6 +121,9 @@ local function link_newcomers()
     end
     write_all('HSET', LAST, nil, last)
     write_all('HSET', PREVIOUS, nil, previous)
+    for from = 1, #releases, CHUNK do
+        redis.call('DEL', unpack(releases, from, math.min(from + CHUNK - 1, #releases)))
+    end
 end
 
 write_all('HSET', NOTICES, nil, records)
