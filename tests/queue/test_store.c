@@ -40,7 +40,7 @@ static int tear_down(void **state) {
 /* Notices n0.. of the customers C0, C1, C0, C1, ... in the states sent, reached, sent, reached, ... */
 static void fill(size_t n) {
     for (size_t i = 0; i < n; i++) {
-        char id[16];
+        char id[32];
         (void)snprintf(id, sizeof id, "n%zu", i);
         struct queue_change change = kit_change(&kit, id, 0, i % 2 == 0 ? NOTICE_SENT : NOTICE_REACHED);
         change.customer = i % 2 == 0 ? "C0" : "C1";
