@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-enum { GUARDS_MAX = 32 };
+enum { GUARDS_MAX = 512 }; /* 32 sections inside one another, in partials 8 deep */
 
 /* The sections around a tag. */
 struct guards {
@@ -77,26 +77,32 @@ static int unknown_variable(struct compiler *compiler, const struct mustache_tok
     return rc;
 }
 
-/* "date effective_at": the helper goes into *name, the rest is the variable. */
+/* "plural count | one: # | other: #": the helper and its forms go into *name, the word in the middle is the variable. */
 static int split_helper(struct compiler *compiler, const struct mustache_token *token, struct name *name, const char **variable_r) {
-    size_t word = strcspn(token->text, " \t");
+    size_t word = strcspn(token->text, " \t\n");
     *variable_r = token->text;
     if (token->text[word] == '\0') {
         return 0;
     }
     name->helper = helper_find(token->text, word);
-    *variable_r = token->text + word + strspn(token->text + word, " \t");
     if (name->helper == NULL) {
         return report_error(compiler->report, token->file, token->line, "{{%s}}: there is no helper \"%.*s\"; the helpers are %s",
                             token->text, (int)word, token->text, helper_names());
     }
-    return 0;
+    const char *rest = token->text + word + strspn(token->text + word, " \t\n");
+    size_t len = strcspn(rest, " \t\n|");
+    const char *bar = strchr(rest, '|');
+    name->argument = bar == NULL ? NULL : bar + 1;
+    *variable_r = arena_strndup(compiler->arena, rest, len);
+    if (*variable_r == NULL) {
+        return report_error(compiler->report, token->file, token->line, "out of memory");
+    }
+    const char *refused = rest[len + strspn(rest + len, " \t\n")] != '\0' && bar == NULL ? "one variable is enough"
+                                                                                         : helper_refuse(name->helper, name->argument);
+    return refused == NULL ? 0 : report_error(compiler->report, token->file, token->line, "{{%s}}: %s", token->text, refused);
 }
 
 static int check_helper(struct compiler *compiler, const struct mustache_token *token, const struct name *name) {
-    static const char *const types[] = {
-#define TYPE_NAME(id, text) [id] = text,
-        VARIABLE_TYPE_LIST(TYPE_NAME)};
     if (name->helper == NULL) {
         return 0;
     }
@@ -105,7 +111,8 @@ static int check_helper(struct compiler *compiler, const struct mustache_token *
         return 0;
     }
     return report_error(compiler->report, token->file, token->line, "{{%s}}: this helper shows a variable of type %s; %s", token->text,
-                        types[wants], token->kind == MUSTACHE_VALUE ? "the variable has another type" : "it cannot open a section");
+                        variable_type_names[wants],
+                        token->kind == MUSTACHE_VALUE ? "the variable has another type" : "it cannot open a section");
 }
 
 static bool is_guarded(const struct guards *guards, int slot) {
@@ -198,13 +205,103 @@ static int bind_token(struct compiler *compiler, struct mustache_token *token, s
     return rc;
 }
 
-int compile_read(struct compiler *compiler, const struct source *source, struct mustache_doc *doc) {
+/* ---- partials ------------------------------------------------------------------------------------------------------ */
+enum { PARTIALS_DEPTH_MAX = 8, TOKENS_MAX = 20000 };
+
+/* Tokens of a text and of all the partials it names, in order. */
+struct expansion {
+    struct compiler *compiler;
+    struct mustache_token *tokens;
+    size_t n, cap;
+    int depth;
+};
+
+static int expand(struct expansion *x, const struct source *source);
+
+static int add_token(struct expansion *x, const struct mustache_token *token) {
+    if (x->n == TOKENS_MAX) {
+        return report_error(x->compiler->report, token->file, token->line, "the text and its partials have more than %d pieces",
+                            TOKENS_MAX);
+    }
+    if (x->n == x->cap) {
+        size_t cap = x->cap == 0 ? 32 : x->cap * 2;
+        struct mustache_token *tokens = arena_array(x->compiler->arena, cap, sizeof *tokens);
+        if (tokens == NULL) {
+            return report_error(x->compiler->report, token->file, token->line, "out of memory");
+        }
+        if (x->n > 0) {
+            memcpy(tokens, x->tokens, x->n * sizeof *tokens);
+        }
+        x->tokens = tokens;
+        x->cap = cap;
+    }
+    x->tokens[x->n++] = *token;
+    return 0;
+}
+
+/* A partial on a line of its own is indented like its tag; one within a line loses its last line break. */
+static int fit_partial(struct compiler *compiler, const struct mustache_token *tag, struct source *source) {
+    struct buf out = BUF_INIT;
+    if (!tag->standalone) {
+        source->len -= source->len > 0 && source->text[source->len - 1] == '\n';
+        return 0;
+    }
+    for (size_t i = 0; i < source->len; i++) {
+        if (i == 0 || source->text[i - 1] == '\n') {
+            buf_put(&out, tag->indent, tag->indent_len);
+        }
+        buf_putc(&out, source->text[i]);
+    }
+    const char *text = buf_str(&out);
+    source->len = out.len;
+    source->text = text == NULL ? NULL : arena_strndup(compiler->arena, text, out.len);
+    buf_fini(&out);
+    return source->text == NULL ? report_error(compiler->report, tag->file, tag->line, "out of memory") : 0;
+}
+
+static int expand_partial(struct expansion *x, const struct mustache_token *tag) {
+    struct compiler *compiler = x->compiler;
+    struct source source;
+    if (x->depth == PARTIALS_DEPTH_MAX) {
+        return report_error(compiler->report, tag->file, tag->line, "{{>%s}}: partials name one another without end", tag->text);
+    }
+    int found = compiler->partial == NULL ? 0 : compiler->partial(compiler->partial_ctx, tag->text, &source);
+    if (found == 0) {
+        return report_error(compiler->report, tag->file, tag->line, "there is no partial \"%s\"; put it into partials/<language>/%s.md",
+                            tag->text, tag->text);
+    }
+    if (found < 0 || fit_partial(compiler, tag, &source) < 0) {
+        return -1;
+    }
+    x->depth++;
+    int rc = expand(x, &source);
+    x->depth--;
+    return rc;
+}
+
+static int expand(struct expansion *x, const struct source *source) {
     struct err err = {0};
+    struct mustache_doc doc;
+    if (mustache_parse(source->text, source->len, source->file, source->line, x->compiler->arena, &doc, &err) < 0) {
+        return report_error(x->compiler->report, source->file, doc.error_line, "%s", err.text);
+    }
+    for (size_t i = 0; i < doc.n; i++) {
+        int rc = doc.tokens[i].kind == MUSTACHE_PARTIAL ? expand_partial(x, &doc.tokens[i]) : add_token(x, &doc.tokens[i]);
+        if (rc < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int compile_read(struct compiler *compiler, const struct source *source, struct mustache_doc *doc) {
+    struct expansion x = {.compiler = compiler};
     struct guards guards = {.n = 0};
     int rc = 0;
-    if (mustache_parse(source->text, source->len, source->file, source->line, compiler->arena, doc, &err) < 0) {
-        return report_error(compiler->report, source->file, doc->error_line, "%s", err.text);
+    if (expand(&x, source) < 0) {
+        return -1;
     }
+    *doc = (struct mustache_doc){.tokens = x.tokens, .n = x.n};
     for (size_t i = 0; i < doc->n; i++) {
         if (bind_token(compiler, &doc->tokens[i], &guards) < 0) {
             rc = -1;

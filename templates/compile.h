@@ -6,6 +6,14 @@
 #include "templates/mustache.h"
 #include "templates/set.h"
 
+/* A piece of a file. */
+struct source {
+    const char *file; /* relative to the set */
+    int line;         /* where it begins */
+    const char *text;
+    size_t len;
+};
+
 /* What a text may name and where its faults go. */
 struct compiler {
     struct arena *arena; /* of the set */
@@ -14,14 +22,9 @@ struct compiler {
     struct link_rules links;
     bool layout;         /* layout.html: its own variables are allowed */
     uint64_t used_slots; /* every variable named so far */
-};
-
-/* A piece of a file. */
-struct source {
-    const char *file; /* relative to the set */
-    int line;         /* where it begins */
-    const char *text;
-    size_t len;
+    /* Reads {{>name}}. 1; 0 where there is no such partial; -1 with a finding. NULL: partials are not allowed. */
+    int (*partial)(void *ctx, const char *name, struct source *source);
+    void *partial_ctx;
 };
 
 /* The type of the variable behind a slot. */

@@ -201,3 +201,28 @@ bool escape_has_link(const char *text, size_t len) {
     buf_fini(&out);
     return linked;
 }
+
+static bool is_ascii(const char *text, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] >= 0x80) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool escape_turns(const char *text, size_t len, bool right_to_left) {
+    if (!right_to_left && is_ascii(text, len)) {
+        return false;
+    }
+    for (size_t i = 0; i < len;) {
+        UChar32 c = 0;
+        i += decode((const unsigned char *)text + i, &c);
+        UCharDirection direction = u_charDirection(c);
+        bool is_rtl = direction == U_RIGHT_TO_LEFT || direction == U_RIGHT_TO_LEFT_ARABIC;
+        if (right_to_left ? direction == U_LEFT_TO_RIGHT : is_rtl) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -29,6 +29,9 @@ enum clean_kind {
  * there is no memory. */
 int escape_clean(enum clean_kind kind, const char *text, size_t len, struct arena *arena, const char **text_r, size_t *len_r);
 
+/* Whether the text has a letter that is written in the other direction than `right_to_left` says. */
+bool escape_turns(const char *text, size_t len, bool right_to_left);
+
 /* Whether escape_clean() of words would have had to break a link. */
 bool escape_has_link(const char *text, size_t len);
 

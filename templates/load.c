@@ -23,141 +23,23 @@
 #include <string.h>
 #include <unicode/uloc.h>
 
-/* ---- what YAML files hold ------------------------------------------------------------------------------------------ */
-static int check_company(void *object, struct err *err) {
-    struct company *company = object;
-    struct link_rules rules = {.company = &company->link_hosts};
-    for (size_t i = 0; i < company->link_hosts.n; i++) {
-        const char *refused = links_refuse_host(company->link_hosts.items[i]);
-        if (refused != NULL) {
-            return err_set(err, ERR_MEMBER, "link_hosts: \"%s\" %s", company->link_hosts.items[i], refused);
-        }
-    }
-    const char *refused = links_refuse(&rules, company->check_url, strlen(company->check_url));
-    return refused == NULL ? 0 : err_set(err, ERR_MEMBER, "check_url %s", refused);
-}
-
-#define AT(type, member) offsetof(struct type, member)
-static const struct conf_key company_keys[] = {
-    {.name = "name",
-     .type = CONF_STRING,
-     .offset = AT(company, name),
-     .min = 1,
-     .max = 80,
-     .required = true,
-     .help = "the company's name, {{company}}"},
-    {.name = "default_locale",
-     .type = CONF_STRING,
-     .offset = AT(company, default_locale),
-     .initial = "en",
-     .min = 2,
-     .max = 35,
-     .help = "for customers whose language nobody knows"},
-    {.name = "locales", .type = CONF_STRINGS, .offset = AT(company, locales), .help = "languages that every notice must have"},
-    {.name = "check_url",
-     .type = CONF_STRING,
-     .offset = AT(company, check_url),
-     .min = 1,
-     .max = 400,
-     .required = true,
-     .help = "the page where customers can check that a message is genuine, {{check_url}}"},
-    {.name = "link_hosts",
-     .type = CONF_STRINGS,
-     .offset = AT(company, link_hosts),
-     .required = true,
-     .help = "hosts that links may lead to"},
-    {.name = "how_to_check",
-     .type = CONF_PAIRS,
-     .offset = AT(company, how_to_check),
-     .required = true,
-     .help = "for each language, the sentence at the end of every mail that says how to check it"},
-    {.name = "sms_segments_max",
-     .type = CONF_INT,
-     .offset = AT(company, sms_segments_max),
-     .initial = "3",
-     .min = 1,
-     .max = 10,
-     .help = "the longest SMS, in segments"},
-};
-const struct conf_table company_table = {.name = "company",
-                                         .keys = company_keys,
-                                         .n_keys = sizeof company_keys / sizeof *company_keys,
-                                         .size = sizeof(struct company),
-                                         .where_offset = AT(company, where),
-                                         .check = check_company};
-
-static const char *const type_names[] = {
-#define TYPE_NAME(id, text) [id] = text,
-    VARIABLE_TYPE_LIST(TYPE_NAME) NULL};
-
-static const struct conf_key variable_keys[] = {
-    {.name = "name",
-     .type = CONF_STRING,
-     .offset = AT(variable, name),
-     .min = 1,
-     .max = 40,
-     .required = true,
-     .help = "as in {{name}}: a-z, 0-9, _"},
-    {.name = "type",
-     .type = CONF_CHOICE,
-     .offset = AT(variable, type),
-     .choices = type_names,
-     .initial = "string",
-     .help = "what it holds"},
-    {.name = "description", .type = CONF_STRING, .offset = AT(variable, description), .help = "for writers and for those who push jobs"},
-    {.name = "example",
-     .type = CONF_STRINGS,
-     .offset = AT(variable, example),
-     .required = true,
-     .help = "for the preview; for a list, several"},
-    {.name = "required", .type = CONF_BOOL, .offset = AT(variable, required), .initial = "true", .help = "whether a job must give it"},
-};
-static const struct conf_table variable_table = {.name = "variable",
-                                                 .keys = variable_keys,
-                                                 .n_keys = sizeof variable_keys / sizeof *variable_keys,
-                                                 .size = sizeof(struct variable),
-                                                 .where_offset = AT(variable, where)};
-
-struct notice_file {
-    struct conf_where where;
-    const char *description;
-    int64_t severity;
-    struct conf_list variables;
-};
-
-static const char *const severities[] = {"info", "warning", "critical", NULL};
-
-static const struct conf_key notice_keys[] = {
-    {.name = "description",
-     .type = CONF_STRING,
-     .offset = AT(notice_file, description),
-     .min = 1,
-     .max = 400,
-     .required = true,
-     .help = "when this notice is sent"},
-    {.name = "severity",
-     .type = CONF_CHOICE,
-     .offset = AT(notice_file, severity),
-     .choices = severities,
-     .required = true,
-     .help = "how severe it is"},
-    {.name = "variables",
-     .type = CONF_LIST,
-     .offset = AT(notice_file, variables),
-     .table = &variable_table,
-     .help = "what a job gives in `data`"},
-};
-const struct conf_table notice_table = {.name = "notice",
-                                        .keys = notice_keys,
-                                        .n_keys = sizeof notice_keys / sizeof *notice_keys,
-                                        .size = sizeof(struct notice_file),
-                                        .where_offset = AT(notice_file, where)};
-
 /* ---- loading ------------------------------------------------------------------------------------------------------- */
+#define PARTIALS "partials"
+
+/* A partial that was read. */
+struct partial {
+    struct partial *next;
+    const char *path;
+    struct source source;
+    int found; /* what files_read() said */
+};
+
 struct loader {
     struct template_set *set;
     struct template_report *report;
     struct files files;
+    struct partial *partials;
+    const char *locale; /* whose words are being compiled */
 };
 
 /* A required file. 0, or -1 with a finding. */
@@ -172,6 +54,45 @@ static int load_company(struct loader *loader) {
         return -1;
     }
     return files_yaml(&loader->files, &source, &company_table, &loader->set->company);
+}
+
+/* Each file is read once, however many texts name it. */
+static int read_partial(struct loader *loader, const char *path, struct source *source) {
+    struct partial *partial = loader->partials;
+    while (partial != NULL && strcmp(partial->path, path) != 0) {
+        partial = partial->next;
+    }
+    if (partial == NULL) {
+        partial = arena_alloc(&loader->set->arena, sizeof *partial);
+        if (partial == NULL) {
+            return report_error(loader->report, path, 0, "out of memory");
+        }
+        partial->path = path;
+        partial->found = files_read(&loader->files, path, &partial->source);
+        partial->next = loader->partials;
+        loader->partials = partial;
+    }
+    *source = partial->source;
+    return partial->found;
+}
+
+/* For struct compiler: partials/de-AT/name.md, partials/de/name.md, partials/name.md. */
+static int find_partial(void *ctx, const char *name, struct source *source) {
+    struct loader *loader = ctx;
+    size_t language = strcspn(loader->locale, "-");
+    const char *paths[3] = {arena_printf(&loader->set->arena, PARTIALS "/%s/%s.md", loader->locale, name),
+                            arena_printf(&loader->set->arena, PARTIALS "/%.*s/%s.md", (int)language, loader->locale, name),
+                            arena_printf(&loader->set->arena, PARTIALS "/%s.md", name)};
+    if (name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != '\0') {
+        return 0;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        int found = paths[i] == NULL ? 0 : read_partial(loader, paths[i], source);
+        if (found != 0) {
+            return found;
+        }
+    }
+    return 0;
 }
 
 static bool is_name(const char *text) {
@@ -210,7 +131,7 @@ static int load_notice_file(struct loader *loader, struct notice_words *notice) 
     }
     notice->where = file.where;
     notice->description = file.description;
-    notice->severity = severities[file.severity];
+    notice->severity = notice_severities[file.severity];
     notice->variables = file.variables;
     return check_variables(loader, &source, &file.variables);
 }
@@ -225,8 +146,11 @@ static int load_words(struct loader *loader, const struct notice_words *notice, 
         return -1;
     }
     words->file = source.file;
+    loader->locale = locale->locale;
     struct compiler compiler = {.arena = &loader->set->arena,
                                 .report = loader->report,
+                                .partial = find_partial,
+                                .partial_ctx = loader,
                                 .variables = &notice->variables,
                                 .links = {.company = &loader->set->company.link_hosts, .file = &words->link_hosts}};
     int rc = channel_files[channel].compile(&loader->files, &compiler, &source, words);
@@ -287,6 +211,9 @@ static int load_notices(struct loader *loader) {
     }
     set->notices = arena_array(&set->arena, names.n + 1, sizeof *set->notices);
     for (size_t i = 0; set->notices != NULL && i < names.n; i++) {
+        if (strcmp(names.items[i], PARTIALS) == 0) {
+            continue;
+        }
         struct notice_words *notice = &set->notices[set->n_notices++];
         notice->name = names.items[i];
         rc = load_notice(loader, notice) < 0 ? -1 : rc;
@@ -355,8 +282,9 @@ static int load_frames(struct loader *loader) {
 static int load_all(struct loader *loader, struct err *err) {
     struct template_set *set = loader->set;
     set->dates = dates_new();
+    set->numbers = numbers_new();
     set->scratch = calloc(1, sizeof *set->scratch);
-    if (set->dates == NULL || set->scratch == NULL) {
+    if (set->dates == NULL || set->numbers == NULL || set->scratch == NULL) {
         return err_no_memory(err);
     }
     if (load_company(loader) == 0) {
@@ -394,6 +322,7 @@ void template_set_free(struct template_set *set) {
         return;
     }
     dates_free(set->dates);
+    numbers_free(set->numbers);
     if (set->scratch != NULL) {
         buf_fini(set->scratch);
         free(set->scratch);

@@ -12,24 +12,15 @@
  * its address behind its words, in both parts. In a mail, a paragraph that is nothing but a link becomes a button.
  *
  * Fails: with findings. Does not: support tables, footnotes or other extensions. */
-#include "templates/compile.h"
+#include "templates/markdown_walk.h"
 
 #include "templates/report.h"
 
-#include <assert.h>
-#include <cmark-gfm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MARK_BEGIN "\xee\x80\x80"
-#define MARK_END "\xee\x80\x81"
-enum { MARK_LEN = 3, OPEN_MAX = 32, PREFIX_MAX = 64, LINES_MAX = 5000 };
-
-/* Inline styles of a mail; a banner has none, the website has its own. Colours that dark mode changes are classes of layout.html. */
-struct styles {
-    const char *p, *h1, *h2, *ul, *li, *quote, *code, *a, *address, *button, *button_line, *hr, *img;
-};
+enum { LINES_MAX = 5000 };
 
 static const struct styles mail_styles = {
     .p = " style=\"margin:0 0 16px\"",
@@ -50,254 +41,7 @@ static const struct styles mail_styles = {
 
 static const struct styles bare_styles = {"", "", "", "", "", "", "", "", " dir=\"ltr\"", "", "", "", ""};
 
-struct walk {
-    struct compiler *compiler;
-    const struct mustache_doc *doc;
-    const char *file;
-    const int *lines; /* source line of each line that cmark sees */
-    size_t n_lines;
-    const struct styles *styles;
-    struct program_builder *out;
-    bool html;
-    bool mail;
-    bool failed;
-    int line; /* of the block at hand */
-    struct {
-        const struct mustache_token *token;
-        cmark_node *inside;
-    } open[OPEN_MAX];
-    size_t n_open;
-    char prefix[PREFIX_MAX]; /* plain text: what each line begins with */
-    bool after_bullet;       /* plain text: the line has begun already */
-};
-
 static void walk_blocks(struct walk *w, cmark_node *parent);
-static void walk_inlines(struct walk *w, cmark_node *parent);
-
-static void fault(struct walk *w, const char *text) {
-    w->failed = true;
-    if (w->html) {
-        (void)report_error(w->compiler->report, w->file, w->line, "%s", text);
-    }
-}
-
-/* ---- markers ------------------------------------------------------------------------------------------------------- */
-/* The token of the marker that `text` begins with; *len_r is the marker's length. NULL: no marker. */
-static const struct mustache_token *read_marker(const struct walk *w, const char *text, size_t len, size_t *len_r) {
-    if (len < 2 * MARK_LEN + 1 || memcmp(text, MARK_BEGIN, MARK_LEN) != 0) {
-        return NULL;
-    }
-    char *end = NULL;
-    unsigned long index = strtoul(text + MARK_LEN, &end, 10);
-    assert(index < w->doc->n && memcmp(end, MARK_END, MARK_LEN) == 0);
-    *len_r = (size_t)(end - text) + MARK_LEN;
-    return &w->doc->tokens[index];
-}
-
-static void open_section(struct walk *w, const struct mustache_token *token, cmark_node *inside) {
-    if (w->n_open == OPEN_MAX) {
-        fault(w, "too many sections inside one another");
-        return;
-    }
-    w->open[w->n_open].token = token;
-    w->open[w->n_open++].inside = inside;
-    program_begin(w->out, token->kind == MUSTACHE_SECTION ? OP_SECTION : OP_INVERTED, token->name);
-}
-
-static void close_section(struct walk *w, const struct mustache_token *token, cmark_node *inside) {
-    w->line = token->line;
-    if (w->n_open == 0 || w->open[w->n_open - 1].inside != inside) {
-        fault(w, "this section begins in one paragraph, list item or emphasis and ends in another; put both tags on lines of their own, or "
-                 "both into "
-                 "the same paragraph");
-        return;
-    }
-    w->n_open--;
-    program_end(w->out);
-}
-
-static void put_marker(struct walk *w, const struct mustache_token *token, enum escape escape, cmark_node *inside) {
-    switch (token->kind) {
-    case MUSTACHE_SECTION:
-    case MUSTACHE_INVERTED: open_section(w, token, inside); break;
-    case MUSTACHE_CLOSE: close_section(w, token, inside); break;
-    case MUSTACHE_VALUE: program_value(w->out, escape, token->name); break;
-    case MUSTACHE_TEXT:
-    case MUSTACHE_RAW:
-    case MUSTACHE_PARTIAL: break;
-    }
-}
-
-/* A literal of the tree: text with markers in it. */
-static void put_literal(struct walk *w, const char *text, cmark_node *inside) {
-    enum escape escape = w->html ? ESCAPE_HTML : ESCAPE_NONE;
-    size_t len = strlen(text);
-    while (len > 0) {
-        const char *next = memmem(text, len, MARK_BEGIN, MARK_LEN);
-        size_t plain = next == NULL ? len : (size_t)(next - text);
-        program_text(w->out, escape, text, plain);
-        text += plain;
-        len -= plain;
-        size_t marker = 0;
-        const struct mustache_token *token = read_marker(w, text, len, &marker);
-        if (token != NULL) {
-            put_marker(w, token, escape, inside);
-            text += marker;
-            len -= marker;
-        }
-    }
-}
-
-/* ---- addresses ----------------------------------------------------------------------------------------------------- */
-enum { ADDRESS_TOKENS_MAX = 16 };
-
-/* An address of the tree as tokens. */
-static size_t address_tokens(struct walk *w, const char *url, struct mustache_token tokens[ADDRESS_TOKENS_MAX]) {
-    size_t n = 0;
-    size_t len = strlen(url);
-    while (len > 0 && n < ADDRESS_TOKENS_MAX) {
-        size_t used = 0;
-        const struct mustache_token *token = read_marker(w, url, len, &used);
-        if (token != NULL) {
-            tokens[n++] = *token;
-        } else {
-            const char *next = memmem(url, len, MARK_BEGIN, MARK_LEN);
-            used = next == NULL ? len : (size_t)(next - url);
-            tokens[n++] = (struct mustache_token){.kind = MUSTACHE_TEXT, .text = url, .len = used};
-        }
-        url += used;
-        len -= used;
-    }
-    if (len > 0) {
-        fault(w, "the address holds too many variables");
-    }
-    return n;
-}
-
-static void put_address(struct walk *w, const char *url) {
-    struct mustache_token tokens[ADDRESS_TOKENS_MAX];
-    size_t n = address_tokens(w, url, tokens);
-    bool known = w->failed;
-    if (!known && compile_address(w->compiler, tokens, n, w->file, w->line, w->html ? ESCAPE_HTML : ESCAPE_NONE, w->out) < 0) {
-        w->failed = true;
-    }
-}
-
-/* Whether the words of a link are its address already. */
-static bool shows_address(cmark_node *link) {
-    cmark_node *only = cmark_node_first_child(link);
-    return only != NULL && cmark_node_next(only) == NULL && cmark_node_get_type(only) == CMARK_NODE_TEXT &&
-           strcmp(cmark_node_get_literal(only), cmark_node_get_url(link)) == 0;
-}
-
-static void put_shown_address(struct walk *w, const char *url) {
-    program_puts(w->out, "<span");
-    program_puts(w->out, w->styles->address);
-    program_puts(w->out, ">");
-    put_address(w, url);
-    program_puts(w->out, "</span>");
-}
-
-static void html_link(struct walk *w, cmark_node *link, const char *style) {
-    program_puts(w->out, "<a href=\"");
-    put_address(w, cmark_node_get_url(link));
-    program_puts(w->out, "\"");
-    program_puts(w->out, style);
-    program_puts(w->out, ">");
-    walk_inlines(w, link);
-    program_puts(w->out, "</a>");
-}
-
-static void put_link(struct walk *w, cmark_node *link) {
-    if (cmark_node_first_child(link) == NULL) {
-        fault(w, "a link without words: write [what it does](address), so that a screen reader has something to say");
-        return;
-    }
-    if (w->html) {
-        html_link(w, link, w->styles->a);
-        if (!shows_address(link)) {
-            program_puts(w->out, " (");
-            put_shown_address(w, cmark_node_get_url(link));
-            program_puts(w->out, ")");
-        }
-        return;
-    }
-    if (!shows_address(link)) {
-        walk_inlines(w, link);
-        program_puts(w->out, ": ");
-    }
-    put_address(w, cmark_node_get_url(link));
-}
-
-static void put_image(struct walk *w, cmark_node *image) {
-    if (cmark_node_first_child(image) == NULL) {
-        fault(w, "an image without a text for screen readers: write ![what it shows](address)");
-        return;
-    }
-    if (!w->html) {
-        walk_inlines(w, image);
-        return;
-    }
-    program_puts(w->out, "<img src=\"");
-    put_address(w, cmark_node_get_url(image));
-    program_puts(w->out, "\" alt=\"");
-    for (cmark_node *child = cmark_node_first_child(image); child != NULL; child = cmark_node_next(child)) {
-        if (cmark_node_get_type(child) == CMARK_NODE_TEXT) {
-            put_literal(w, cmark_node_get_literal(child), image);
-        }
-    }
-    program_puts(w->out, "\"");
-    program_puts(w->out, w->styles->img);
-    program_puts(w->out, ">");
-}
-
-/* ---- inlines ------------------------------------------------------------------------------------------------------- */
-static void wrap_inlines(struct walk *w, cmark_node *node, const char *begin, const char *end) {
-    program_puts(w->out, w->html ? begin : "");
-    walk_inlines(w, node);
-    program_puts(w->out, w->html ? end : "");
-}
-
-static void break_line(struct walk *w) {
-    program_puts(w->out, w->html ? "<br>\n" : "\n");
-    program_puts(w->out, w->html ? "" : w->prefix);
-}
-
-static void put_code(struct walk *w, cmark_node *node) {
-    if (w->html) {
-        program_puts(w->out, "<code");
-        program_puts(w->out, w->styles->code);
-        program_puts(w->out, ">");
-    }
-    put_literal(w, cmark_node_get_literal(node), node);
-    program_puts(w->out, w->html ? "</code>" : "");
-}
-
-static void put_inline(struct walk *w, cmark_node *node, cmark_node *parent) {
-    switch (cmark_node_get_type(node)) {
-    case CMARK_NODE_TEXT: put_literal(w, cmark_node_get_literal(node), parent); break;
-    case CMARK_NODE_SOFTBREAK:
-        w->line++;
-        program_puts(w->out, w->html ? "\n" : " ");
-        break;
-    case CMARK_NODE_LINEBREAK:
-        w->line++;
-        break_line(w);
-        break;
-    case CMARK_NODE_CODE: put_code(w, node); break;
-    case CMARK_NODE_EMPH: wrap_inlines(w, node, "<em>", "</em>"); break;
-    case CMARK_NODE_STRONG: wrap_inlines(w, node, "<strong>", "</strong>"); break;
-    case CMARK_NODE_LINK: put_link(w, node); break;
-    case CMARK_NODE_IMAGE: put_image(w, node); break;
-    default: fault(w, "HTML is not allowed here; use Markdown (for a bare \"<\" write \"\\<\")"); break;
-    }
-}
-
-static void walk_inlines(struct walk *w, cmark_node *parent) {
-    for (cmark_node *node = cmark_node_first_child(parent); node != NULL; node = cmark_node_next(node)) {
-        put_inline(w, node, parent);
-    }
-}
 
 /* ---- blocks -------------------------------------------------------------------------------------------------------- */
 static void tag_open(struct walk *w, const char *name, const char *style) {
@@ -338,21 +82,22 @@ static const struct mustache_token *block_section(const struct walk *w, cmark_no
     }
     const char *text = cmark_node_get_literal(only);
     size_t used = 0;
-    const struct mustache_token *token = read_marker(w, text, strlen(text), &used);
+    const struct mustache_token *token = walk_marker(w, text, strlen(text), &used);
     return token != NULL && token->standalone && text[used] == '\0' ? token : NULL;
 }
 
 static bool is_button(const struct walk *w, cmark_node *paragraph) {
     cmark_node *only = cmark_node_first_child(paragraph);
-    return w->mail && only != NULL && cmark_node_next(only) == NULL && cmark_node_get_type(only) == CMARK_NODE_LINK && !shows_address(only);
+    return w->mail && only != NULL && cmark_node_next(only) == NULL && cmark_node_get_type(only) == CMARK_NODE_LINK &&
+           !walk_shows_address(only);
 }
 
 static void html_button(struct walk *w, cmark_node *link) {
     tag_open(w, "p", w->styles->button_line);
-    html_link(w, link, w->styles->button);
+    walk_put_anchor(w, link, w->styles->button);
     program_puts(w->out, "</p>\n");
     tag_open(w, "p", w->styles->p);
-    put_shown_address(w, cmark_node_get_url(link));
+    walk_put_shown_address(w, cmark_node_get_url(link));
     program_puts(w->out, "</p>\n");
 }
 
@@ -397,7 +142,7 @@ static void put_heading(struct walk *w, cmark_node *node) {
 static void walk_indented(struct walk *w, cmark_node *node, const char *more) {
     size_t len = strlen(w->prefix);
     if (len + strlen(more) >= sizeof w->prefix) {
-        fault(w, "lists and quotes nest too deeply");
+        walk_fault(w, "lists and quotes nest too deeply");
         return;
     }
     (void)strcpy(w->prefix + len, more);
@@ -405,7 +150,8 @@ static void walk_indented(struct walk *w, cmark_node *node, const char *more) {
     w->prefix[len] = '\0';
 }
 
-static void put_item(struct walk *w, cmark_node *list, cmark_node *item, int number) {
+/* `number` 0: a bullet. */
+static void put_item(struct walk *w, cmark_node *item, int number) {
     if (w->html) {
         tag_open(w, "li", w->styles->li);
         walk_blocks(w, item);
@@ -413,32 +159,109 @@ static void put_item(struct walk *w, cmark_node *list, cmark_node *item, int num
         return;
     }
     char bullet[16] = "- ";
-    bool ordered = cmark_node_get_list_type(list) == CMARK_ORDERED_LIST;
-    if (ordered) {
+    if (number > 0) {
         (void)snprintf(bullet, sizeof bullet, "%d. ", number);
     }
     begin_text_block(w);
     program_puts(w->out, bullet);
     w->after_bullet = true;
-    walk_indented(w, item, ordered ? "   " : "  ");
+    walk_indented(w, item, number > 0 ? "   " : "  ");
     w->after_bullet = false;
 }
 
-static void put_list(struct walk *w, cmark_node *list) {
-    bool ordered = cmark_node_get_list_type(list) == CMARK_ORDERED_LIST;
-    int number = ordered ? cmark_node_get_list_start(list) : 0;
+static bool is_ordered(cmark_node *list) {
+    return cmark_node_get_list_type(list) == CMARK_ORDERED_LIST;
+}
+
+static void begin_list(struct walk *w, cmark_node *list) {
     if (w->html) {
-        tag_open(w, ordered ? "ol" : "ul", w->styles->ul);
+        tag_open(w, is_ordered(list) ? "ol" : "ul", w->styles->ul);
         program_puts(w->out, "\n");
     }
-    for (cmark_node *item = cmark_node_first_child(list); item != NULL; item = cmark_node_next(item)) {
-        put_item(w, list, item, number++);
-    }
+}
+
+static void end_list(struct walk *w, cmark_node *list) {
     if (w->html) {
-        program_puts(w->out, ordered ? "</ol>\n" : "</ul>\n");
+        program_puts(w->out, is_ordered(list) ? "</ol>\n" : "</ul>\n");
     } else if (cmark_node_get_list_tight(list) && cmark_node_get_type(cmark_node_parent(list)) != CMARK_NODE_ITEM) {
         blank_line(w);
     }
+}
+
+static void put_items(struct walk *w, cmark_node *list, bool numbered) {
+    int number = numbered && is_ordered(list) ? cmark_node_get_list_start(list) : 0;
+    for (cmark_node *item = cmark_node_first_child(list); item != NULL; item = cmark_node_next(item)) {
+        put_item(w, item, number);
+        number += number > 0;
+    }
+}
+
+static void put_list(struct walk *w, cmark_node *list) {
+    begin_list(w, list);
+    put_items(w, list, true);
+    end_list(w, list);
+}
+
+/* ---- lists with sections between their items ----------------------------------------------------------------------- */
+/* A run of neighbours that is one list to the reader: lists of one kind and the section tags around their items. */
+struct list_run {
+    cmark_node *list; /* the first */
+    cmark_node *last;
+    const struct mustache_token *around; /* the section that holds the whole run, or NULL */
+};
+
+static bool is_close(const struct mustache_token *token) {
+    return token->kind == MUSTACHE_CLOSE;
+}
+
+/* Whether a run begins at `node`. It ends at the last place where all its sections are closed. */
+static bool find_list_run(const struct walk *w, cmark_node *node, struct list_run *run) {
+    int depth = 0;
+    int tags = 0;
+    cmark_node *list = NULL;
+    const struct mustache_token *first = block_section(w, node);
+    *run = (struct list_run){.around = first};
+    for (; node != NULL; node = cmark_node_next(node)) {
+        const struct mustache_token *section = block_section(w, node);
+        bool is_list = cmark_node_get_type(node) == CMARK_NODE_LIST;
+        if ((section == NULL && !is_list) || (section != NULL && is_close(section) && depth == 0) ||
+            (is_list && list != NULL && is_ordered(node) != is_ordered(list))) {
+            break;
+        }
+        list = is_list && list == NULL ? node : list;
+        tags += section != NULL;
+        depth += section == NULL ? 0 : is_close(section) ? -1 : 1;
+        if (depth == 0) {
+            run->around = run->last == NULL ? run->around : NULL;
+            run->last = node;
+            run->list = list;
+        }
+    }
+    return tags > 0 && run->list != NULL && run->last != NULL && run->list != run->last;
+}
+
+/* Without its items a list must not be there at all: a section around the whole of it is asked once before it, and again for its items. */
+static cmark_node *put_list_run(struct walk *w, const struct list_run *run, cmark_node *node, cmark_node *parent) {
+    if (run->around != NULL) {
+        program_begin(w->out, run->around->kind == MUSTACHE_SECTION ? OP_IF : OP_INVERTED, run->around->name);
+    }
+    begin_list(w, run->list);
+    for (;; node = cmark_node_next(node)) {
+        const struct mustache_token *section = block_section(w, node);
+        if (section != NULL) {
+            walk_put_token(w, section, ESCAPE_NONE, parent);
+        } else {
+            put_items(w, node, false);
+        }
+        if (node == run->last) {
+            break;
+        }
+    }
+    end_list(w, run->list);
+    if (run->around != NULL) {
+        program_end(w->out);
+    }
+    return node;
 }
 
 static void put_quote(struct walk *w, cmark_node *node) {
@@ -456,7 +279,7 @@ static void put_code_block(struct walk *w, cmark_node *node) {
     if (w->html) {
         tag_open(w, "pre", w->styles->p);
     }
-    put_literal(w, cmark_node_get_literal(node), node);
+    walk_put_literal(w, cmark_node_get_literal(node), node);
     program_puts(w->out, w->html ? "</pre>\n" : "\n");
 }
 
@@ -474,9 +297,9 @@ static void put_rule(struct walk *w) {
 static void put_block(struct walk *w, cmark_node *node, cmark_node *parent) {
     const struct mustache_token *section = block_section(w, node);
     size_t line = (size_t)cmark_node_get_start_line(node);
-    w->line = line >= 1 && line <= w->n_lines ? w->lines[line - 1] : w->line;
+    w->at = line >= 1 && line <= w->n_lines ? w->lines[line - 1] : w->at;
     if (section != NULL) {
-        put_marker(w, section, ESCAPE_NONE, parent);
+        walk_put_token(w, section, ESCAPE_NONE, parent);
         return;
     }
     switch (cmark_node_get_type(node)) {
@@ -486,38 +309,43 @@ static void put_block(struct walk *w, cmark_node *node, cmark_node *parent) {
     case CMARK_NODE_BLOCK_QUOTE: put_quote(w, node); break;
     case CMARK_NODE_CODE_BLOCK: put_code_block(w, node); break;
     case CMARK_NODE_THEMATIC_BREAK: put_rule(w); break;
-    default: fault(w, "HTML is not allowed here; use Markdown (for a bare \"<\" write \"\\<\")"); break;
+    default: walk_fault(w, "HTML is not allowed here; use Markdown (for a bare \"<\" write \"\\<\")"); break;
     }
 }
 
 static void walk_blocks(struct walk *w, cmark_node *parent) {
     for (cmark_node *node = cmark_node_first_child(parent); node != NULL; node = cmark_node_next(node)) {
-        put_block(w, node, parent);
+        struct list_run run;
+        if (find_list_run(w, node, &run)) {
+            node = put_list_run(w, &run, node, parent);
+        } else {
+            put_block(w, node, parent);
+        }
     }
 }
 
 /* ---- the text that cmark sees -------------------------------------------------------------------------------------- */
 struct marked {
     struct buf text;
-    int lines[LINES_MAX];
+    struct place lines[LINES_MAX];
     size_t n_lines;
-    int line;
+    struct place at;
 };
 
 static void marked_put(struct marked *m, const char *text, size_t len) {
     for (size_t i = 0; i < len; i++) {
         buf_putc(&m->text, text[i]);
         if (text[i] == '\n' && m->n_lines < LINES_MAX) {
-            m->lines[m->n_lines++] = m->line;
+            m->lines[m->n_lines++] = m->at;
         }
     }
 }
 
 static void marked_text(struct marked *m, const struct mustache_token *token) {
-    m->line = token->line;
+    m->at = (struct place){token->file, token->line};
     for (size_t i = 0; i < token->len; i++) {
         marked_put(m, token->text + i, 1);
-        m->line += token->text[i] == '\n';
+        m->at.line += token->text[i] == '\n';
     }
 }
 
@@ -525,7 +353,7 @@ static void marked_tag(struct marked *m, const struct mustache_token *token, siz
     char marker[32];
     int len = snprintf(marker, sizeof marker, MARK_BEGIN "%zu" MARK_END, index);
     bool block = token->standalone && token->kind != MUSTACHE_VALUE;
-    m->line = token->line;
+    m->at = (struct place){token->file, token->line};
     if (block) {
         marked_put(m, "\n", 1);
         marked_put(m, token->indent, token->indent_len);
@@ -573,10 +401,9 @@ int compile_markdown(struct compiler *compiler, const struct source *source, boo
         cmark_consolidate_text_nodes(root);
         struct walk w = {.compiler = compiler,
                          .doc = &doc,
-                         .file = source->file,
                          .lines = m->lines,
                          .n_lines = m->n_lines,
-                         .line = source->line,
+                         .at = {source->file, source->line},
                          .mail = mail,
                          .styles = mail ? &mail_styles : &bare_styles};
         rc = walk_tree(&w, root, html, true) < 0 ? -1 : walk_tree(&w, root, text, false);

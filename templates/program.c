@@ -205,13 +205,21 @@ static int look_up(struct run *run, const struct name *name, const struct frame 
     return run->env->root(run->env->ctx, name, value_r, run->err);
 }
 
+/* FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE keep an Arabic name from turning the English around it, and the other way round. */
+static void put_text(struct buf *out, enum escape escape, const struct value *value) {
+    bool isolate = value->isolate && escape != ESCAPE_URL_PART;
+    buf_puts(out, isolate ? "\xe2\x81\xa8" : "");
+    escape_put(out, escape, value->text, value->len);
+    buf_puts(out, isolate ? "\xe2\x81\xa9" : "");
+}
+
 static int put_value(struct run *run, const struct op *op, const struct frame *top) {
     struct value value;
     if (look_up(run, op->u.name, top, &value) < 0) {
         return -1;
     }
     switch (value.kind) {
-    case VALUE_TEXT: escape_put(run->out, (enum escape)op->escape, value.text, value.len); return 0;
+    case VALUE_TEXT: put_text(run->out, (enum escape)op->escape, &value); return 0;
     case VALUE_TRUE: buf_puts(run->out, "true"); return 0;
     case VALUE_FALSE: buf_puts(run->out, "false"); return 0;
     case VALUE_MISSING:

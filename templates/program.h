@@ -86,6 +86,7 @@ enum value_kind { VALUE_MISSING, VALUE_FALSE, VALUE_TRUE, VALUE_TEXT, VALUE_JSON
 
 struct value {
     enum value_kind kind;
+    bool isolate;     /* written in another direction than the text around it */
     const char *text; /* VALUE_TEXT */
     size_t len;
     const json_t *json; /* VALUE_JSON, or the scalar a text was made from; borrowed */

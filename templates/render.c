@@ -209,7 +209,7 @@ static void set_message(const struct values *values, const char *const made[PART
 
 int template_render(const struct template_set *set, const char *notice, const char *wanted_locale, enum channel_id channel,
                     const struct template_values *given, struct arena *arena, struct message *message, struct err *err) {
-    struct values values = {.given = given, .arena = arena};
+    struct values values = {.given = given, .arena = arena, .channel = channel};
     const char *made[PART_COUNT] = {NULL};
     if (values_init(&values, set, notice, wanted_locale, err) < 0) {
         return -1;

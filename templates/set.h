@@ -4,6 +4,7 @@
 
 #include "base/conf.h"
 #include "templates/dates.h"
+#include "templates/numbers.h"
 #include "templates/program.h"
 #include "templates/template.h"
 
@@ -60,6 +61,12 @@ struct notice_words {
     size_t n_locales;
 };
 
+/* company.yaml: where {{reset_link}} leads and how long it works. */
+struct reset_settings {
+    const char *url; /* NULL: there is no {{reset_link}} */
+    int64_t lifetime_ms[CHANNEL_COUNT];
+};
+
 /* company.yaml */
 struct company {
     struct conf_where where;
@@ -69,6 +76,7 @@ struct company {
     struct conf_strings locales; /* every notice must have these */
     struct conf_strings link_hosts;
     struct conf_pairs how_to_check; /* locale to sentence */
+    struct reset_settings reset_link;
     int64_t sms_segments_max;
 };
 
@@ -88,12 +96,23 @@ struct template_set {
     size_t n_frames;
     struct notice_words *notices;
     size_t n_notices;
-    struct dates *dates; /* the only thing that changes after loading: a cache */
+    struct dates *dates; /* the only things that change after loading: caches */
+    struct numbers *numbers;
     struct buf *scratch; /* and this: memory used again for every message */
 };
 
-extern const struct conf_table company_table;
-extern const struct conf_table notice_table;
+/* notice.yaml as it is read. */
+struct notice_file {
+    struct conf_where where;
+    const char *description;
+    int64_t severity;
+    struct conf_list variables;
+};
+
+extern const struct conf_table company_table; /* struct company */
+extern const struct conf_table notice_table;  /* struct notice_file */
+extern const char *const notice_severities[]; /* NULL-terminated, by notice_file.severity */
+extern const char *const variable_type_names[VARIABLE_TYPE_COUNT + 1];
 
 /* Looks up; NULL where there is none. */
 const struct notice_words *set_notice(const struct template_set *set, const char *name);

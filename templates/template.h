@@ -52,6 +52,10 @@ struct template_values {
     int64_t effective_at_ms;   /* {{effective_at}} through the date helper; 0: missing */
     int64_t expires_at_ms;
     int64_t now_ms;
+    const char *notice_id; /* {{reset_link}}: whom it is for, and the key that signs it; NULL: there is none */
+    const char *customer_id;
+    const void *reset_key;
+    size_t reset_key_len;
 };
 
 /* Fills the words of `channel` into *message (subject, text, html, ..., notice, severity, version, locale, dir); other members

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "templates/links.h"
+#include "templates/reset_link.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -48,7 +49,11 @@ static int set_date(const struct values *values, enum date_style style, int64_t 
 
 static int set_clean(const struct values *values, enum clean_kind kind, const char *text, struct value *value) {
     value->kind = VALUE_TEXT;
-    return escape_clean(kind, text, strlen(text), values->arena, &value->text, &value->len);
+    if (escape_clean(kind, text, strlen(text), values->arena, &value->text, &value->len) < 0) {
+        return -1;
+    }
+    value->isolate = escape_turns(value->text, value->len, values->locale->right_to_left);
+    return 0;
 }
 
 /* ---- the engine's own ---------------------------------------------------------------------------------------------- */
@@ -81,6 +86,22 @@ static int set_account(const struct values *values, struct value *value, struct 
     return 0;
 }
 
+static int set_reset_link(const struct values *values, struct value *value, struct err *err) {
+    const struct template_values *given = values->given;
+    const struct reset_settings *settings = &values->set->company.reset_link;
+    *value = (struct value){.kind = VALUE_MISSING};
+    if (settings->url == NULL || given->reset_key == NULL || given->notice_id == NULL || given->customer_id == NULL) {
+        return 0;
+    }
+    struct reset_link link = {.url = settings->url,
+                              .notice_id = given->notice_id,
+                              .customer_id = given->customer_id,
+                              .channel = channel_traits(values->channel)->name,
+                              .expires_at_ms = given->now_ms + settings->lifetime_ms[values->channel]};
+    set_text(value, reset_link_make(&link, given->reset_key, given->reset_key_len, values->arena, err));
+    return value->kind == VALUE_MISSING ? -1 : 0;
+}
+
 static int set_builtin(const struct values *values, enum builtin id, struct value *value, struct err *err) {
     const struct template_values *given = values->given;
     switch (id) {
@@ -91,6 +112,7 @@ static int set_builtin(const struct values *values, enum builtin id, struct valu
     case BUILTIN_IN_FORCE: value->kind = given->effective_at_ms <= given->now_ms ? VALUE_TRUE : VALUE_FALSE; return 0;
     case BUILTIN_COMPANY: set_text(value, values->set->company.name); return 0;
     case BUILTIN_CHECK_URL: set_text(value, values->set->company.check_url); return 0;
+    case BUILTIN_RESET_LINK: return set_reset_link(values, value, err);
     case BUILTIN_LANG: set_text(value, values->locale->locale); return 0;
     case BUILTIN_DIR: set_text(value, values->locale->right_to_left ? "rtl" : "ltr"); return 0;
     case BUILTIN_SUBJECT: set_text(value, values->subject); return 0;
@@ -156,6 +178,15 @@ static int set_date_variable(const struct values *values, const struct variable 
     return set_date(values, style, ms, value, err);
 }
 
+static int set_number(const struct values *values, const struct variable *variable, const json_t *json, struct value *value,
+                      struct err *err) {
+    if (!json_is_number(json)) {
+        return wrong(variable, err, "must be a number");
+    }
+    set_text(value, numbers_text(values->set->numbers, values->date_locale, json_number_value(json), values->arena, err));
+    return value->kind == VALUE_MISSING ? -1 : 0;
+}
+
 static int set_list(const struct variable *variable, const json_t *json, struct value *value, struct err *err) {
     if (!json_is_array(json) || json_array_size(json) > LIST_MAX_ITEMS) {
         return wrong(variable, err, "must be a list of at most 50 strings");
@@ -180,8 +211,7 @@ static int set_variable(const struct values *values, const struct variable *vari
     case VARIABLE_STRING: return set_string(values, variable, json, value, err);
     case VARIABLE_URL: return set_url(values, variable, json, value, err);
     case VARIABLE_DATE: return set_date_variable(values, variable, json, DATE_FULL, value, err);
-    case VARIABLE_NUMBER:
-        return json_is_number(json) ? value_from_json(json, values->arena, value, err) : wrong(variable, err, "must be a number");
+    case VARIABLE_NUMBER: return set_number(values, variable, json, value, err);
     case VARIABLE_FLAG:
         value->kind = json_is_true(json) ? VALUE_TRUE : VALUE_FALSE;
         return json_is_boolean(json) ? 0 : wrong(variable, err, "must be true or false");
@@ -224,6 +254,7 @@ int values_check(struct values *values, struct err *err) {
 struct helper {
     const char *name;
     enum variable_type wants;
+    bool has_forms; /* "| one: ... | other: ..." behind the variable */
     int (*apply)(const struct values *values, const struct name *name, struct value *value, struct err *err);
 };
 
@@ -257,10 +288,17 @@ static int apply_mask(const struct values *values, const struct name *name, stru
     return kept == NULL || set_clean(values, CLEAN_ADDRESS, kept, value) < 0 ? err_no_memory(err) : 0;
 }
 
+static int apply_plural(const struct values *values, const struct name *name, struct value *value, struct err *err) {
+    double number = json_number_value(given_json(values, variable_of(values, name->slot)->name));
+    set_text(value, numbers_plural(values->set->numbers, values->date_locale, name->argument, number, values->arena, err));
+    return value->kind == VALUE_MISSING ? -1 : 0;
+}
+
 static const struct helper helpers[] = {
-    {"date", VARIABLE_DATE, apply_date},
-    {"time", VARIABLE_DATE, apply_time},
-    {"masked", VARIABLE_STRING, apply_mask},
+    {"date", VARIABLE_DATE, false, apply_date},
+    {"time", VARIABLE_DATE, false, apply_time},
+    {"masked", VARIABLE_STRING, false, apply_mask},
+    {"plural", VARIABLE_NUMBER, true, apply_plural},
 };
 
 const struct helper *helper_find(const char *name, size_t len) {
@@ -273,11 +311,19 @@ const struct helper *helper_find(const char *name, size_t len) {
 }
 
 const char *helper_names(void) {
-    return "date, time, masked";
+    return "date, time, masked, plural";
 }
 
 enum variable_type helper_wants(const struct helper *helper) {
     return helper->wants;
+}
+
+const char *helper_refuse(const struct helper *helper, const char *argument) {
+    if (!helper->has_forms) {
+        return argument == NULL ? NULL : "this helper takes nothing but the variable";
+    }
+    return argument == NULL ? "write the forms behind the variable, like {{plural count | one: # order | other: # orders}}"
+                            : numbers_refuse_forms(argument);
 }
 
 /* ---- for programs -------------------------------------------------------------------------------------------------- */
@@ -305,6 +351,7 @@ int values_clean(void *ctx, const struct name *name, struct value *value, struct
         (void)snprintf(member, sizeof member, "data.%s", name->text);
         return err_member(err, member, "an item of %s is not valid UTF-8", name->text);
     }
+    value->isolate = escape_turns(value->text, value->len, values->locale->right_to_left);
     return 0;
 }
 

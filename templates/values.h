@@ -14,6 +14,7 @@
     X(BUILTIN_IN_FORCE, "in_force", VARIABLE_FLAG, true, false)                                                                            \
     X(BUILTIN_COMPANY, "company", VARIABLE_STRING, true, false)                                                                            \
     X(BUILTIN_CHECK_URL, "check_url", VARIABLE_URL, true, false)                                                                           \
+    X(BUILTIN_RESET_LINK, "reset_link", VARIABLE_URL, false, false)                                                                        \
     X(BUILTIN_LANG, "lang", VARIABLE_STRING, true, true)                                                                                   \
     X(BUILTIN_DIR, "dir", VARIABLE_STRING, true, true)                                                                                     \
     X(BUILTIN_SUBJECT, "subject", VARIABLE_STRING, true, true)                                                                             \
@@ -42,6 +43,8 @@ const struct helper *helper_find(const char *name, size_t len);
 const char *helper_names(void);
 /* Which type of variable it works on. */
 enum variable_type helper_wants(const struct helper *helper);
+/* What is wrong with what stands behind the variable ("{{plural n | one: ... }}"), or NULL. `argument` NULL: nothing does. */
+const char *helper_refuse(const struct helper *helper, const char *argument);
 
 struct slot_value {
     bool ready;
@@ -55,6 +58,7 @@ struct values {
     const struct locale_words *locale;
     const struct locale_frame *frame;
     const struct words *words;
+    enum channel_id channel;
     const char *date_locale; /* the customer's own region where its language fits, for dates */
     const struct template_values *given;
     const char *subject; /* already made */
