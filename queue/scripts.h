@@ -12,7 +12,9 @@
     X(SCRIPT_RECLAIM, reclaim)                                                                                                             \
     X(SCRIPT_READ, read)                                                                                                                   \
     X(SCRIPT_TRIM, trim)                                                                                                                   \
-    X(SCRIPT_EPOCH, epoch)
+    X(SCRIPT_EPOCH, epoch)                                                                                                                 \
+    X(SCRIPT_BOOK, book)                                                                                                                   \
+    X(SCRIPT_REPLACE, replace)
 
 #define SCRIPT_ENUM(id, name) id,
 enum script_id { SCRIPT_LIST(SCRIPT_ENUM) SCRIPT_COUNT };

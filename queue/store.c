@@ -113,7 +113,7 @@ struct store *store_open(const struct queue_settings *settings, struct err *err)
     store->settings = settings;
     if (queue_keys_make(settings->prefix, &store->arena, &store->keys) < 0) {
         (void)err_no_memory(err);
-    } else if (dial(store, err) == 0 && log_in(store, err) == 0) {
+    } else if (scripts_make(&store->arena, store->scripts, err) == 0 && dial(store, err) == 0 && log_in(store, err) == 0) {
         return store;
     }
     store_close(store);
@@ -208,7 +208,7 @@ static int keep_text(redisReply *reply_take, struct arena *arena, const char **v
     return rc;
 }
 
-static void put_name(const struct store *store, struct command *command, const char *key) {
+void store_put_name(const struct store *store, struct command *command, const char *key) {
     struct buf name = BUF_INIT;
     buf_puts(&name, store->settings->prefix);
     buf_puts(&name, key);
@@ -220,14 +220,14 @@ static void put_name(const struct store *store, struct command *command, const c
 int store_get(struct store *store, const char *key, struct arena *arena, const char **value_r, struct err *err) {
     struct command command;
     command_init(&command, "GET");
-    put_name(store, &command, key);
+    store_put_name(store, &command, key);
     return keep_text(store_ask(store, &command, err), arena, value_r, err);
 }
 
 int store_hget(struct store *store, const char *key, const char *field, struct arena *arena, const char **value_r, struct err *err) {
     struct command command;
     command_init(&command, "HGET");
-    put_name(store, &command, key);
+    store_put_name(store, &command, key);
     command_puts(&command, field);
     return keep_text(store_ask(store, &command, err), arena, value_r, err);
 }
@@ -239,6 +239,22 @@ int store_customer(struct store *store, const char *customer, struct arena *aren
     return keep_text(store_ask(store, &command, err), arena, json_r, err);
 }
 
+int store_keep_texts(redisReply *reply_take, size_t n, struct arena *arena, const char **values_r, struct err *err) {
+    int rc = -1;
+    if (reply_take != NULL && !reply_is_array(reply_take, n)) {
+        (void)err_set(err, ERR_REDIS, "Redis gave an answer of another form than expected");
+    } else if (reply_take != NULL) {
+        rc = 0;
+        for (size_t i = 0; i < n && rc == 0; i++) {
+            const redisReply *value = reply_take->element[i];
+            values_r[i] = reply_is_string(value) ? arena_strndup(arena, value->str, (size_t)value->len) : NULL;
+            rc = reply_is_string(value) && values_r[i] == NULL ? err_no_memory(err) : 0;
+        }
+    }
+    freeReplyObject(reply_take);
+    return rc;
+}
+
 int store_get_many(struct store *store, const char *const *keys, size_t n, struct arena *arena, const char **values_r, struct err *err) {
     struct command command;
     if (n == 0) {
@@ -246,22 +262,9 @@ int store_get_many(struct store *store, const char *const *keys, size_t n, struc
     }
     command_init(&command, "MGET");
     for (size_t i = 0; i < n; i++) {
-        put_name(store, &command, keys[i]);
+        store_put_name(store, &command, keys[i]);
     }
-    redisReply *reply = store_ask(store, &command, err);
-    int rc = -1;
-    if (reply != NULL && !reply_is_array(reply, n)) {
-        (void)err_set(err, ERR_REDIS, "Redis gave an answer of another form than expected");
-    } else if (reply != NULL) {
-        rc = 0;
-        for (size_t i = 0; i < n && rc == 0; i++) {
-            const redisReply *value = reply->element[i];
-            values_r[i] = reply_is_string(value) ? arena_strndup(arena, value->str, (size_t)value->len) : NULL;
-            rc = reply_is_string(value) && values_r[i] == NULL ? err_no_memory(err) : 0;
-        }
-    }
-    freeReplyObject(reply);
-    return rc;
+    return store_keep_texts(store_ask(store, &command, err), n, arena, values_r, err);
 }
 
 json_t *store_json_text(const redisReply *reply) {
@@ -275,7 +278,7 @@ json_t *store_json_text(const redisReply *reply) {
 json_t *store_hash(struct store *store, const char *key, struct err *err) {
     struct command command;
     command_init(&command, "HGETALL");
-    put_name(store, &command, key);
+    store_put_name(store, &command, key);
     redisReply *reply = store_ask(store, &command, err);
     json_t *hash = reply == NULL ? NULL : json_object();
     for (size_t i = 0; hash != NULL && reply_is_array(reply, i + 2); i += 2) {

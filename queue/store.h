@@ -34,6 +34,36 @@ json_t *store_customer_notices(struct store *store, const char *customer, struct
 /* A customer's contact book entry as text: 1, 0 unknown, -1. */
 int store_customer(struct store *store, const char *customer, struct arena *arena, const char **json_r, struct err *err);
 
+/* ---- the contact book (its entries are text to this room) ---- */
+
+/* Calls each() for every customer's entry, by cursor, in no order; a row may come twice while the book is being changed. each
+ * returns 0 to go on. 0 or -1. */
+typedef int store_customer_fn(void *ctx, const char *customer, const char *text, size_t len);
+int store_each_customer(struct store *store, store_customer_fn *each, void *ctx, struct err *err);
+
+/* n entries in one round trip: texts_r[i] in the arena, NULL where there is none. 0 or -1. */
+int store_customers_get(struct store *store, const char *const *customers, size_t n, struct arena *arena, const char **texts_r,
+                        struct err *err);
+
+struct store_customer_put {
+    const char *customer;
+    const char *seen; /* the entry as it was read; NULL: there was none */
+    const char *text; /* as it shall be */
+    bool wake;        /* a contact point is new: the customer's waiting notices are looked at again, now */
+    bool written;     /* out: false where somebody has changed the entry meanwhile: read it again */
+};
+
+/* Writes n entries (a few hundred at a time), each only where it still is the one that was seen, in one atomic step. 0 or -1. */
+int store_customers_put(struct store *store, struct store_customer_put *puts, size_t n, int64_t now_ms, struct err *err);
+
+/* Changes a field of a hash (key without the prefix) only where it still is `seen` (NULL: not there); `value` NULL deletes it. 1 done, 0
+ * somebody has changed it, -1 with *err. */
+int store_hset_if(struct store *store, const char *key, const char *field, const char *seen, const char *value, struct err *err);
+
+/* What INFO tells of the server: a new object of strings: redis_version, role, aof_enabled, maxmemory_policy, ...; a member that the
+ * server does not tell is missing. NULL with *err. */
+json_t *store_server(struct store *store, struct err *err);
+
 /* Calls each() for every notice in `state` (or all: NOTICE_STATE_COUNT), by cursor; each returns 0 to go on. 0 or -1. */
 typedef int store_each_fn(void *ctx, const char *id, const struct queue_record *record);
 int store_each_notice(struct store *store, enum notice_state state, store_each_fn *each, void *ctx, struct err *err);

@@ -255,6 +255,62 @@ static void a_state_changed_by_hand_is_found_by_the_audit(void **state) {
     json_decref(audit);
 }
 
+static int note_customer(void *ctx, const char *customer, const char *text, size_t len) {
+    char *list = ctx;
+    assert_int_equal(strlen(text), len);
+    (void)snprintf(list + strlen(list), 64 - strlen(list), "%s=%s ", customer, text);
+    return 0;
+}
+
+static void an_entry_of_the_book_is_written_only_over_the_one_that_was_seen(void **state) {
+    (void)state;
+    struct store_customer_put puts[] = {{"C1", NULL, "one", false, false}, {"C2", "old", "two", false, false}};
+    assert_int_equal(store_customers_put(store, puts, 2, 5, &err), 0);
+    assert_true(puts[0].written);
+    assert_false(puts[1].written);
+    struct store_customer_put again[] = {{"C1", "one", "three", false, false}};
+    assert_int_equal(store_customers_put(store, again, 1, 5, &err), 0);
+    assert_true(again[0].written);
+    const char *ids[] = {"C1", "C2"}, *texts[2];
+    assert_int_equal(store_customers_get(store, ids, 2, &arena, texts, &err), 0);
+    assert_string_equal(texts[0], "three");
+    assert_null(texts[1]);
+    char list[64] = "";
+    assert_int_equal(store_each_customer(store, note_customer, list, &err), 0);
+    assert_string_equal(list, "C1=three ");
+}
+
+static void a_new_contact_point_has_the_waiting_notices_looked_at_again(void **state) {
+    (void)state;
+    struct queue_change changes[2] = {kit_change(&kit, "n1", 0, NOTICE_STRANDED), kit_change(&kit, "n2", 0, NOTICE_REACHED)};
+    kit_apply(&kit, changes, 2);
+    struct store_customer_put puts[] = {{"C1", NULL, "one", true, false}};
+    assert_int_equal(store_customers_put(store, puts, 1, 5, &err), 0);
+    assert_string_equal(redis_server_ask(&server, "ZSCORE", "reach:due", "n1", NULL), "5");
+    assert_string_equal(redis_server_ask(&server, "ZSCORE", "reach:due", "n2", NULL), "(nil)");
+}
+
+static void a_field_is_changed_only_where_it_is_what_was_seen(void **state) {
+    (void)state;
+    assert_int_equal(store_hset_if(store, "desk", "n1", NULL, "open", &err), 1);
+    assert_int_equal(store_hset_if(store, "desk", "n1", NULL, "open", &err), 0);
+    assert_int_equal(store_hset_if(store, "desk", "n1", "open", "claimed by Ada", &err), 1);
+    assert_int_equal(store_hset_if(store, "desk", "n1", "open", "claimed by Bob", &err), 0);
+    assert_string_equal(redis_server_ask(&server, "HGET", "reach:desk", "n1", NULL), "claimed by Ada");
+    assert_int_equal(store_hset_if(store, "desk", "n1", "claimed by Ada", NULL, &err), 1);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:desk", NULL), 0);
+}
+
+static void the_server_tells_what_doctor_asks(void **state) {
+    (void)state;
+    json_t *about = store_server(store, &err);
+    assert_string_equal(json_string_value(json_object_get(about, "aof_enabled")), "1");
+    assert_string_equal(json_string_value(json_object_get(about, "maxmemory_policy")), "noeviction");
+    assert_string_equal(json_string_value(json_object_get(about, "role")), "master");
+    assert_non_null(json_object_get(about, "redis_version"));
+    json_decref(about);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -273,6 +329,10 @@ int main(void) {
         TEST(a_record_deleted_by_hand_is_unaccounted_and_named),
         TEST(a_counter_changed_by_hand_is_unaccounted),
         TEST(a_state_changed_by_hand_is_found_by_the_audit),
+        TEST(an_entry_of_the_book_is_written_only_over_the_one_that_was_seen),
+        TEST(a_new_contact_point_has_the_waiting_notices_looked_at_again),
+        TEST(a_field_is_changed_only_where_it_is_what_was_seen),
+        TEST(the_server_tells_what_doctor_asks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
