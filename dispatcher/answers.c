@@ -74,13 +74,13 @@ static void begin_event(struct work *work, const char *type, int64_t now_ms) {
     put_member(&work->event, "customer", work->record.customer);
 }
 
-void answers_event(struct work *work, enum notice_state state, int64_t now_ms) {
+void answers_event(struct work *work, int64_t now_ms) {
     begin_event(work, "notice", now_ms);
     put_member(&work->event, "template", work->record.notice);
-    put_member(&work->event, "from", work->fence == 0 ? NULL : notice_state_name(work->state));
-    put_member(&work->event, "state", notice_state_name(state));
+    put_member(&work->event, "from", work->fence == 0 ? NULL : notice_state_name(work->stored));
+    put_member(&work->event, "state", notice_state_name(work->state));
     put_member(&work->event, "reason", work->record.why);
-    if (work->try_index < work->record.n_tries && (work->next == WORK_SEND || state == NOTICE_REACHED)) {
+    if (work->try_index < work->record.n_tries && (work->next == WORK_SEND || work->state == NOTICE_REACHED)) {
         const struct record_try *t = &work->record.tries[work->try_index];
         put_member(&work->event, "channel", t->channel);
         put_member(&work->event, "gateway", t->gateway);
@@ -295,7 +295,8 @@ static void add_release(struct work *work, const struct work_place *place, int64
     work_effect(work, QUEUE_FREE, value == NULL ? NULL : key, work->record.customer, value, expires_at_ms);
 }
 
-int answers_finish(struct work *work, const struct work_place *place, enum notice_state state, int64_t now_ms, struct err *err) {
+int answers_finish(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
+    enum notice_state state = work->state;
     bool reached = state == NOTICE_REACHED;
     bool stopped = state == NOTICE_RESOLVED || state == NOTICE_CANCELLED;
     if (reached) {
@@ -304,7 +305,7 @@ int answers_finish(struct work *work, const struct work_place *place, enum notic
     if (stopped) {
         work_effect(work, QUEUE_DEL, arena_printf(&work->arena, "banner:{%s}", work->record.customer), NULL, NULL, 0);
     }
-    bool handed_over = state == NOTICE_HANDED_TO_DESK;
+    bool handed_over = work->stop == NOTICE_HANDED_TO_DESK; /* by a person; a case that expired stays open */
     if ((reached || stopped) && work->record.desk) {
         drop_holds(work);
     }

@@ -30,6 +30,16 @@ void control_acknowledge(struct worker *w, const struct queue_entry *entry) {
     }
 }
 
+void control_close_case(struct worker *w, struct work *work) {
+    struct queue_effect effect = {QUEUE_HDEL, "desk", work->id, NULL, 0};
+    struct queue_control control = {.entry = &work->entry, .counts = "desk-closed", .effects = &effect, .n_effects = 1};
+    struct err err;
+    if (queue_control(w->queue, &control, 1, on_control, w, &err) < 0) {
+        log_error("a desk case could not be closed: %s; its entry comes back after its lease", err.text);
+    }
+    worker_drop(w, work);
+}
+
 /* ---- contact ------------------------------------------------------------------------------------------------------- */
 
 /* Whose account is whose, for an account that is disabled without anybody having asked. */
@@ -98,7 +108,7 @@ static void leave_group(struct stop_group *group, bool applied) {
 }
 
 static void on_stopped(void *ctx, struct work *work, bool applied) {
-    leave_group(ctx, applied || notice_state_final(work->state));
+    leave_group(ctx, applied || notice_state_final(work->stored));
 }
 
 static struct work *stop_work(struct stop_group *group, const char *id) {

@@ -268,6 +268,12 @@ static int start_try(struct work *work, const struct work_place *place, struct r
     work->record.version = work->message.version;
     count_attempt(work, t);
     const char *detail = arena_printf(&work->arena, "%s through %s, attempt %u", t->channel, t->gateway, t->plan.attempts);
+    if (work->state == NOTICE_STRANDED && work_event(work, LIFE_NEW_CONTACT, err) < 0) {
+        return -1;
+    }
+    if (work_event(work, LIFE_SEND, err) < 0) {
+        return -1;
+    }
     if (detail == NULL ||
         record_log(&work->record, &work->arena, now_ms, t->plan.early_warning ? "early warning" : "sending", detail) < 0) {
         return err_no_memory(err);
@@ -306,21 +312,6 @@ static int decide_send(struct work *work, const struct work_place *place, int64_
 
 /* ---- the change ---------------------------------------------------------------------------------------------------- */
 
-/* The state a notice waits in: for evidence of what was sent, or for its next attempt. */
-static enum notice_state waiting_state(const struct work *work) {
-    enum evidence best = EVIDENCE_NONE;
-    for (size_t i = 0; i < work->record.n_tries; i++) {
-        const struct plan_try *t = &work->record.tries[i].plan;
-        if (t->last == OUTCOME_SENT && !t->early_warning && !t->failed_later && t->best > best) {
-            best = t->best;
-        }
-    }
-    if (best == EVIDENCE_NONE) {
-        return NOTICE_PLANNED;
-    }
-    return best == EVIDENCE_SENT ? NOTICE_SENT : best == EVIDENCE_DELIVERED ? NOTICE_DELIVERED : NOTICE_ACKNOWLEDGED;
-}
-
 /* A new notice keeps its stream entry as its lease during the first attempt; afterwards the job is kept beside the record and
  * the due set is the lease. So a notice that goes out at once costs no second copy of its job. */
 static void set_lease(struct work *work, const struct work_place *place, int64_t now_ms, int64_t mono_ms) {
@@ -356,22 +347,22 @@ static void note_ref(struct work *work) {
     work_effect(work, QUEUE_HSET, "refs", arena_printf(&work->arena, "%s %s", t->gateway, t->ref), work->id, 0);
 }
 
-static int finish_change(struct work *work, const struct work_place *place, enum notice_state state, int64_t now_ms, struct err *err) {
+static int finish_change(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
     struct queue_change *change = &work->change;
     change->id = work->id;
     change->customer = work->record.customer;
     change->fence_seen = work->fence;
-    change->state = state;
+    change->state = work->state;
     bool first_attempt = change->due_at_ms == -1 && !work->late;
     if (work->late) {
         if (answers_late(work, place, now_ms, err) < 0) {
             return -1;
         }
         change->due_at_ms = -1;
-    } else if (notice_state_final(state)) {
+    } else if (notice_state_final(work->state)) {
         change->job_action = work->job_kept ? QUEUE_JOB_DROP : QUEUE_JOB_AS_IS;
         change->due_at_ms = 0;
-        if (answers_finish(work, place, state, now_ms, err) < 0) {
+        if (answers_finish(work, place, now_ms, err) < 0) {
             return -1;
         }
     } else if (!first_attempt) {
@@ -388,7 +379,7 @@ static int finish_change(struct work *work, const struct work_place *place, enum
         work_effect(work, QUEUE_HSET, "contacts", work->record.customer, work->book_text, 0);
         work->book_text = NULL;
     }
-    answers_event(work, state, now_ms);
+    answers_event(work, now_ms);
     record_write(&work->record, &work->record_text);
     change->record = buf_str(&work->record_text);
     change->event = buf_str(&work->event);
@@ -406,20 +397,25 @@ static void begin_change(struct work *work) {
 }
 
 /* How a plan's answer that is not a send becomes a state and a due time. */
-static enum notice_state settle(struct work *work, int64_t now_ms) {
+static int settle(struct work *work, int64_t now_ms, struct err *err) {
     switch (work->action.kind) {
-    case PLAN_WAIT: work->change.due_at_ms = work->action.at_ms > now_ms ? work->action.at_ms : now_ms + 1; return waiting_state(work);
-    case PLAN_STRANDED: work->change.due_at_ms = work->record.expires_at_ms; return NOTICE_STRANDED;
-    case PLAN_REACHED: return NOTICE_REACHED;
-    case PLAN_EXPIRED: return NOTICE_EXPIRED;
+    case PLAN_WAIT:
+        work->change.due_at_ms = work->action.at_ms > now_ms ? work->action.at_ms : now_ms + 1;
+        return work->state == NOTICE_STRANDED ? work_event(work, LIFE_NEW_CONTACT, err) : 0;
+    case PLAN_STRANDED: work->change.due_at_ms = work->record.expires_at_ms; return work_event(work, LIFE_STRAND, err);
+    case PLAN_REACHED: return work_event(work, LIFE_REACHED, err);
+    case PLAN_EXPIRED: return work_event(work, LIFE_EXPIRE, err);
     case PLAN_SEND: break;
     }
     assert(work->action.kind != PLAN_SEND);
-    return NOTICE_PLANNED;
+    return 0;
 }
 
 /* Asks the plan until it gives something that can be done. Every round ends a try, so the rounds are bounded. */
 static int decide_action(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
+    if (work->state == NOTICE_ACCEPTED && work_event(work, LIFE_PLAN, err) < 0) {
+        return -1;
+    }
     for (;;) {
         if (ask_plan(work, now_ms, err) < 0) {
             return -1;
@@ -441,6 +437,15 @@ static bool needs_desk(const struct work *work) {
            work->action.kind != PLAN_REACHED && work->action.kind != PLAN_EXPIRED;
 }
 
+static enum life_event stop_event(enum notice_state stop) {
+    switch (stop) {
+    case NOTICE_RESOLVED: return LIFE_RESOLVE;
+    case NOTICE_CANCELLED: return LIFE_CANCEL;
+    case NOTICE_HANDED_TO_DESK: return LIFE_HAND_OVER;
+    default: return LIFE_REACHED;
+    }
+}
+
 /* The producer said that there is nothing to tell any more, or a stranded customer has reacted. */
 static int decide_stop(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
     work->next = WORK_DONE;
@@ -454,7 +459,10 @@ static int decide_stop(struct work *work, const struct work_place *place, int64_
                                         document->by == NULL ? "" : document->by, document->note == NULL ? "" : ": ",
                                         document->note == NULL ? "" : document->note);
     }
-    return finish_change(work, place, work->stop, now_ms, err);
+    if (!work->late && work_event(work, stop_event(work->stop), err) < 0) {
+        return -1;
+    }
+    return finish_change(work, place, now_ms, err);
 }
 
 int work_decide(struct work *work, const struct work_place *place, int64_t now_ms, int64_t mono_ms, struct err *err) {
@@ -468,14 +476,13 @@ int work_decide(struct work *work, const struct work_place *place, int64_t now_m
     if (work->next == WORK_REFUSE) {
         return 0;
     }
-    enum notice_state state = NOTICE_SENDING;
     if (work->next == WORK_SEND) {
         set_lease(work, place, now_ms, mono_ms);
-    } else {
-        state = settle(work, now_ms);
+    } else if (settle(work, now_ms, err) < 0) {
+        return -1;
     }
     if (needs_desk(work) && answers_strand(work, place, now_ms, err) < 0) {
         return -1;
     }
-    return work->next == WORK_REFUSE ? 0 : finish_change(work, place, state, now_ms, err);
+    return work->next == WORK_REFUSE ? 0 : finish_change(work, place, now_ms, err);
 }

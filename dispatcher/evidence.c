@@ -12,7 +12,7 @@
 static const struct status_row {
     const char *name;
     enum evidence evidence; /* EVIDENCE_NONE: withdraws */
-    bool passive_first;
+    bool passive;           /* without gateway and ref it can only be about a passive channel */
 } statuses[] = {
     [RECEIPT_DELIVERED] = {"delivered", EVIDENCE_DELIVERED, false},
     [RECEIPT_FAILED] = {"failed", EVIDENCE_NONE, false},
@@ -98,9 +98,10 @@ static struct record_try *find_try(struct record *record, const struct receipt *
         if (!was_sent(t)) {
             continue;
         }
-        bool prefer = statuses[receipt->status].passive_first && newest != NULL && is_passive(newest) && !is_passive(t);
-        if (newest == NULL || (!prefer && t->plan.last_at_ms >= newest->plan.last_at_ms) ||
-            (statuses[receipt->status].passive_first && is_passive(t) && !is_passive(newest))) {
+        if (statuses[receipt->status].passive && !is_passive(t)) {
+            continue; /* "seen" without naming a message is about the banner */
+        }
+        if (newest == NULL || t->plan.last_at_ms >= newest->plan.last_at_ms) {
             newest = t;
         }
     }

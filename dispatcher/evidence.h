@@ -31,7 +31,7 @@ enum evidence_effect {
 };
 
 /* Takes down what the receipt says in the try it is about: the one with its gateway and ref, else the newest one that was sent (for
- * seen and dismissed: a passive channel's first). A failure does not undo a reaction of the customer. */
+ * seen and dismissed: the newest of a passive channel). A failure does not undo a reaction of the customer. */
 enum evidence_effect evidence_apply(struct record *record, const struct receipt *receipt, int64_t now_ms);
 
 #endif

@@ -176,7 +176,7 @@ static void resume_held(struct worker *w, struct work *work, const struct queue_
         worker_drop(w, work);
         return;
     }
-    if (notice_state_final(work->state)) {
+    if (notice_state_final(work->stored)) {
         if (work->has_entry) {
             control_acknowledge(w, &work->entry);
         }
@@ -190,6 +190,8 @@ static void take_missing(struct worker *w, struct work *work, const struct queue
     struct err why;
     if (!work->has_entry) {
         worker_drop(w, work);
+    } else if (work->document.type == JOB_DESK) {
+        control_close_case(w, work);
     } else if (work->stop != NOTICE_STATE_COUNT) {
         err_clear(&why);
         (void)err_member(&why, "notice", "no notice with this id is known");

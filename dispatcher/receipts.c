@@ -108,21 +108,30 @@ static int describe(struct work *work, const struct receipt *receipt, int64_t no
     return record_log(&work->record, &work->arena, now_ms, receipt_status_name(receipt->status), detail);
 }
 
-/* A stranded customer was never sent anything, but the banner that was put up for them was seen. */
+/* A customer whom no machine could reach was never sent anything, but the banner that was put up for them was seen. */
 static bool reacted_while_stranded(const struct work *work, const struct receipt *receipt) {
-    return work->state == NOTICE_STRANDED && (receipt->status == RECEIPT_SEEN || receipt->status == RECEIPT_ACKNOWLEDGED);
+    return work->record.desk && !work->late &&
+           (receipt->status == RECEIPT_SEEN || receipt->status == RECEIPT_DISMISSED || receipt->status == RECEIPT_ACKNOWLEDGED);
 }
 
 /* True where the notice's record is to change. */
 static bool take_evidence(struct work *work, const struct receipt *receipt, int64_t now_ms) {
+    static const enum life_event events[] = {
+        [RECEIPT_DELIVERED] = LIFE_EVIDENCE_DELIVERED, [RECEIPT_FAILED] = LIFE_FAILED_LATER,
+        [RECEIPT_BOUNCED] = LIFE_FAILED_LATER,         [RECEIPT_SEEN] = LIFE_EVIDENCE_SEEN,
+        [RECEIPT_DISMISSED] = LIFE_EVIDENCE_SEEN,      [RECEIPT_ACKNOWLEDGED] = LIFE_EVIDENCE_ACKNOWLEDGED};
     work->late = notice_state_final(work->state);
     work->news = evidence_apply(&work->record, receipt, now_ms);
-    if (work->news == EVIDENCE_NO_TRY || work->news == EVIDENCE_NOTHING) {
+    bool changed = work->news == EVIDENCE_BETTER || work->news == EVIDENCE_WITHDRAWN;
+    if (changed && !work->late && work_event(work, events[receipt->status], NULL) < 0) {
+        log_warning("notice %s: %s while %s", work->id, receipt_status_name(receipt->status), notice_state_name(work->state));
+    }
+    if (!changed) {
         if (!reacted_while_stranded(work, receipt)) {
             return false;
         }
         work->stop = NOTICE_REACHED;
-        work->record.why = receipt->status == RECEIPT_SEEN ? "the customer saw the banner" : "the customer acknowledged";
+        work->record.why = receipt->status == RECEIPT_ACKNOWLEDGED ? "the customer acknowledged" : "the customer saw the banner";
     } else if (work->late) {
         work->stop = work->state;
         work->record.why = work->news == EVIDENCE_WITHDRAWN ? "what was sent did not arrive" : work->record.why;

@@ -46,6 +46,13 @@ int work_parse(struct work *work, const struct mailbox_rules *rules, const char 
     return 0;
 }
 
+int work_event(struct work *work, enum life_event event, struct err *err) {
+    if (life_next(work->state, event, &work->state) == 1) {
+        return 0;
+    }
+    return err_set(err, ERR_CONFLICT, "%s may not happen to a notice that is %s", life_event_name(event), notice_state_name(work->state));
+}
+
 static const struct route *find_route(const struct work_place *place, const char *name) {
     if (name == NULL) {
         return &place->routes[0];
@@ -85,6 +92,7 @@ int work_begin(struct work *work, const struct work_place *place, int64_t now_ms
     if (work->route == NULL) {
         return err_member(err, "route", "no route of this name is configured");
     }
+    work->stored = NOTICE_ACCEPTED;
     work->state = NOTICE_ACCEPTED;
     work->record = (struct record){
         .customer = job->customer.id,
@@ -107,6 +115,7 @@ int work_resume(struct work *work, const struct work_place *place, const struct 
     if (record_read(held->record, &work->arena, &work->record, err) < 0) {
         return -1;
     }
+    work->stored = held->state;
     work->state = held->state;
     work->fence = held->fence;
     work->job_kept = held->job != NULL;
@@ -125,13 +134,18 @@ int work_resume(struct work *work, const struct work_place *place, const struct 
             t->why = "the worker was lost while it was being sent: it may or may not have gone out";
         }
     }
-    work->state = NOTICE_PLANNED;
-    return record_log(&work->record, &work->arena, now_ms, "unknown", "taken up again after its worker was lost") < 0 ? err_no_memory(err)
-                                                                                                                      : 0;
+    if (record_log(&work->record, &work->arena, now_ms, "unknown", "taken up again after its worker was lost") < 0) {
+        return err_no_memory(err);
+    }
+    return work_event(work, LIFE_OUTCOME_UNKNOWN, err);
 }
 
 int work_outcome(struct work *work, const struct work_place *place, const struct outcome *outcome, int64_t now_ms, uint32_t random,
                  struct err *err) {
+    static const enum life_event events[] = {[OUTCOME_SENT] = LIFE_OUTCOME_SENT,
+                                             [OUTCOME_RETRY] = LIFE_OUTCOME_RETRY,
+                                             [OUTCOME_REJECTED] = LIFE_OUTCOME_REJECTED,
+                                             [OUTCOME_UNKNOWN] = LIFE_OUTCOME_UNKNOWN};
     struct record_try *t = &work->record.tries[work->try_index];
     const struct worker_settings *w = &place->settings->worker;
     enum outcome_kind kind = outcome->kind;
@@ -159,6 +173,8 @@ int work_outcome(struct work *work, const struct work_place *place, const struct
     if (t->why == NULL || detail == NULL) {
         return err_no_memory(err);
     }
-    work->state = kind == OUTCOME_SENT ? NOTICE_SENT : NOTICE_PLANNED;
-    return record_log(&work->record, &work->arena, now_ms, outcome_name(kind), detail) < 0 ? err_no_memory(err) : 0;
+    if (record_log(&work->record, &work->arena, now_ms, outcome_name(kind), detail) < 0) {
+        return err_no_memory(err);
+    }
+    return work_event(work, events[t->plan.last], err);
 }

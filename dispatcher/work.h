@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/message.h"
 #include "dispatcher/book.h"
+#include "dispatcher/core/life.h"
 #include "dispatcher/core/plan.h"
 #include "dispatcher/evidence.h"
 #include "dispatcher/gateways.h"
@@ -47,10 +48,11 @@ struct work {
     size_t body_len;
 
     /* as Redis has it */
-    enum notice_state state;
-    uint64_t fence; /* 0: no record yet */
-    bool job_kept;  /* Redis keeps the job beside the record */
-    bool has_entry; /* the stream entry is not acknowledged yet */
+    enum notice_state stored; /* the state in Redis */
+    enum notice_state state;  /* the state it has got to here; only work_event() changes it */
+    uint64_t fence;           /* 0: no record yet */
+    bool job_kept;            /* Redis keeps the job beside the record */
+    bool has_entry;           /* the stream entry is not acknowledged yet */
     struct queue_entry entry;
 
     /* the decision */
@@ -105,6 +107,9 @@ int work_person(struct work *work, const struct work_place *place, const char *b
 /* Makes the first record of a new notice. 0, or -1 with *err (unknown route). */
 int work_begin(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);
 
+/* Something happens to the notice: its state changes as the table of core/life says. 0, or -1 with *err where that may not happen. */
+int work_event(struct work *work, enum life_event event, struct err *err);
+
 /* Takes up a notice that Redis already holds. If a send was in flight when its worker was lost, the try counts as unknown. */
 int work_resume(struct work *work, const struct work_place *place, const struct queue_record *held, int64_t now_ms, struct err *err);
 
@@ -136,12 +141,12 @@ const char *answers_banner(struct work *work, const struct message *message, int
 int answers_strand(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);
 
 /* The notice is over: takes hold, desk case and banner back as far as they belong to it; grants the clearance when reached. */
-int answers_finish(struct work *work, const struct work_place *place, enum notice_state state, int64_t now_ms, struct err *err);
+int answers_finish(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);
 
 /* A receipt came after the end: a bounce takes the clearance back and opens a desk case. */
 int answers_late(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);
 
 /* The event of this change. */
-void answers_event(struct work *work, enum notice_state state, int64_t now_ms);
+void answers_event(struct work *work, int64_t now_ms);
 
 #endif

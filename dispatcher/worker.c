@@ -149,7 +149,7 @@ static void on_applied_one(struct worker *w, struct work *work, enum queue_resul
     }
     work->applied = true;
     work->fence = work->change.fence;
-    work->state = work->change.state;
+    work->stored = work->change.state;
     work->has_entry = work->has_entry && work->change.ack == NULL;
     work->job_kept = work->job_kept || work->change.job_action == QUEUE_JOB_STORE;
     buf_reset(&work->counts);
@@ -292,7 +292,7 @@ static int put_banner(void *ctx, const struct message *message, channel_done_fn 
 
 static void on_ready(void *ctx) {
     struct worker *w = ctx;
-    log_info("connected to Redis, taking work");
+    log_info("ready: connected to Redis, taking work");
     if (w->watch.ready != NULL) {
         w->watch.ready(w->watch.ctx);
     }

@@ -73,6 +73,11 @@ static const struct plan_try *find_try(struct finder *finder, size_t step, size_
     return NULL;
 }
 
+const struct plan_try *plan_find_try(const struct plan_question *q, size_t step, size_t contact) {
+    struct finder finder = {q, 0, 0};
+    return find_try(&finder, step, contact, false);
+}
+
 /* Whether a contact point is to be looked at in a step: of its channel, not the repetition of an earlier one, and of that use now. */
 static bool fits(const struct plan_question *q, size_t step, size_t contact, enum reach_use use) {
     const struct contact *point = &q->customer->contacts[contact];
@@ -95,21 +100,20 @@ static bool has_failed(const struct plan_try *try) {
     return try->failed_later && try->best < EVIDENCE_SEEN;
 }
 
-static enum evidence success_of(const struct plan_question *q, const struct route_step *step) {
-    bool only_if_they_come = q->reach->verdict == VERDICT_PASSIVE || q->reach->verdict == VERDICT_STRANDED;
-    return only_if_they_come && step->success < EVIDENCE_SEEN ? EVIDENCE_SEEN : step->success;
+enum evidence plan_needed(const struct route_step *step, enum verdict verdict) {
+    bool only_if_they_come = verdict == VERDICT_PASSIVE || verdict == VERDICT_STRANDED;
+    enum evidence least = only_if_they_come ? EVIDENCE_SEEN : EVIDENCE_SENT;
+    return step->success < least ? least : step->success;
 }
 
-/* Whether the try is what its step calls reached, now. */
-static bool is_reached(const struct plan_question *q, const struct route_step *step, const struct plan_try *try) {
-    enum evidence success = success_of(q, step);
-    if (has_failed(try)) {
-        return false;
+enum evidence plan_proven(const struct plan_try *try, const struct route_step *step, int64_t now_ms) {
+    if (try->early_warning || has_failed(try) || !has_gone_out(try)) {
+        return EVIDENCE_NONE;
     }
-    if (success > EVIDENCE_SENT || try->best > EVIDENCE_SENT) {
-        return try->best >= success && try->best > EVIDENCE_NONE;
+    if (try->best > EVIDENCE_SENT) {
+        return try->best;
     }
-    return has_gone_out(try) && q->now_ms >= add_ms(try->last_at_ms, step->wait_ms);
+    return now_ms >= add_ms(try->last_at_ms, step->wait_ms) ? EVIDENCE_SENT : EVIDENCE_NONE;
 }
 
 static bool is_exhausted(const struct route_step *step, const struct plan_try *try, int64_t now_ms) {
@@ -146,11 +150,12 @@ static bool find_evidence(const struct plan_question *q, struct plan_action *act
                 continue;
             }
             const struct plan_try *try = find_try(&finder, s, c, false);
-            if (try != NULL && is_reached(q, &q->route->steps[s], try)) {
+            const struct route_step *step = &q->route->steps[s];
+            enum evidence proven = try == NULL ? EVIDENCE_NONE : plan_proven(try, step, q->now_ms);
+            if (proven >= plan_needed(step, q->reach->verdict)) {
                 action->step = s;
                 action->contact = c;
-                act(q, action, PLAN_REACHED, "%s by %s", evidence_name(try->best > EVIDENCE_SENT ? try->best : EVIDENCE_SENT),
-                    channel_traits(q->route->steps[s].channel)->name);
+                act(q, action, PLAN_REACHED, "%s by %s", evidence_name(proven), channel_traits(step->channel)->name);
                 return true;
             }
         }
@@ -166,7 +171,7 @@ static bool go_on(const struct plan_question *q, const struct plan_try *try, boo
         return false;
     }
     if (has_gone_out(try)) {
-        bool forever = step->wait_ms <= 0 && success_of(q, step) > EVIDENCE_SENT;
+        bool forever = step->wait_ms <= 0 && plan_needed(step, q->reach->verdict) > EVIDENCE_SENT;
         int64_t until_ms = forever ? INT64_MAX : add_ms(try->last_at_ms, step->wait_ms);
         if (!counts || q->now_ms >= until_ms) {
             return false;

@@ -88,6 +88,17 @@ struct plan_action {
  * the order in which they were made, which is the order of the route; contact points times tries at worst. */
 void plan_next(const struct plan_question *question, struct plan_action *action);
 
+/* What a try proves by now: EVIDENCE_NONE for an early warning, after a bounce (unless the customer was seen to react), and before
+ * anything went out; EVIDENCE_SENT only once wait_ms have passed since without a bounce. */
+enum evidence plan_proven(const struct plan_try *try, const struct route_step *step, int64_t now_ms);
+
+/* What has to be proven in a step for that verdict: what the route says, at least `sent`; at least `seen` where nothing but a banner,
+ * or nothing at all, survives. */
+enum evidence plan_needed(const struct route_step *step, enum verdict verdict);
+
+/* The try of a contact point in a step, early warnings apart, or NULL. */
+const struct plan_try *plan_find_try(const struct plan_question *question, size_t step, size_t contact);
+
 /* When to try again after `attempts` attempts: exponential backoff from base_ms, capped, with full jitter by
  * `random` in [0, 2^32); a gateway's own retry_after_ms (-1: none) is honoured, clamped to [0, 24 h]. Milliseconds from now. */
 int64_t plan_backoff_ms(uint32_t attempts, int64_t base_ms, int64_t cap_ms, int64_t retry_after_ms, uint32_t random);

@@ -62,7 +62,7 @@ static void lives_go_as_drawn(void **state) {
         {{LIFE_PLAN, LIFE_SEND, LIFE_OUTCOME_RETRY, LIFE_SEND, LIFE_OUTCOME_SENT}, 5, NOTICE_SENT},
         {{LIFE_PLAN, LIFE_SEND, LIFE_OUTCOME_REJECTED}, 3, NOTICE_PLANNED},
         {{LIFE_PLAN, LIFE_SEND, LIFE_OUTCOME_UNKNOWN, LIFE_SEND, LIFE_OUTCOME_SENT}, 5, NOTICE_SENT},
-        {{LIFE_PLAN, LIFE_SEND, LIFE_OUTCOME_UNKNOWN}, 3, NOTICE_SENDING},
+        {{LIFE_PLAN, LIFE_SEND, LIFE_OUTCOME_UNKNOWN}, 3, NOTICE_PLANNED},
         {{LIFE_PLAN, LIFE_SEND, LIFE_OUTCOME_SENT, LIFE_FAILED_LATER, LIFE_SEND}, 5, NOTICE_SENDING},
         {{LIFE_PLAN, LIFE_SEND, LIFE_OUTCOME_SENT, LIFE_SEND, LIFE_OUTCOME_SENT}, 5, NOTICE_SENT}, /* wait over: next step */
         {{LIFE_PLAN, LIFE_STRAND}, 2, NOTICE_STRANDED},
@@ -78,7 +78,7 @@ static void lives_go_as_drawn(void **state) {
         {{LIFE_SEND}, 1, -1}, /* nothing is sent before there is a verdict */
         {{LIFE_STRAND}, 1, -1},
         {{LIFE_PLAN, LIFE_OUTCOME_SENT}, 2, -1}, /* an outcome without an attempt */
-        {{LIFE_PLAN, LIFE_HAND_OVER}, 2, -1},
+        {{LIFE_PLAN, LIFE_CANCEL, LIFE_HAND_OVER}, 3, -1},
         {{LIFE_PLAN, LIFE_STRAND, LIFE_SEND}, 3, -1}, /* a stranded notice is not sent before it is planned again */
         {{LIFE_PLAN, LIFE_SEND, LIFE_OUTCOME_SENT, LIFE_OUTCOME_SENT}, 4, -1},
     };

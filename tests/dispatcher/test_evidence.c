@@ -76,7 +76,7 @@ static void whoever_has_seen_a_message_has_received_it(void **state) {
     struct record_try tries[1] = {tries_template[EMAIL]};
     struct record record = {.tries = tries, .n_tries = 1};
     struct receipt bounced = {.notice = "n", .status = RECEIPT_BOUNCED};
-    struct receipt seen = {.notice = "n", .status = RECEIPT_SEEN};
+    struct receipt seen = {.gateway = "mail", .ref = "m1", .status = RECEIPT_SEEN};
     assert_int_equal(evidence_apply(&record, &bounced, 1), EVIDENCE_WITHDRAWN);
     assert_int_equal(evidence_apply(&record, &bounced, 1), EVIDENCE_NOTHING);
     assert_int_equal(evidence_apply(&record, &seen, 2), EVIDENCE_BETTER);
