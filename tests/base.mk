@@ -1,4 +1,4 @@
-# test, lint, format, install. Included by the Makefile.
+# test, lint, format, docs. Included by the Makefile.
 
 # ---- test --------------------------------------------------------------------------------------------------------------
 # C tests and scripts run against a build with sanitizers; a script that asks for it ("run-tests: plain") against the usual one.
@@ -36,3 +36,9 @@ tidy: $(B)/gen/queue_scripts.h
 
 format: ## format all C files
 	clang-format -i $(C_FILES)
+
+# ---- docs --------------------------------------------------------------------------------------------------------------
+.PHONY: docs
+docs: $(B)/reachd ## write docs/configuration.md anew from the tables in the code
+	@{ sed '/^## Top level/,$$d' docs/configuration.md; $(B)/reachd --help-config; } > $(B)/configuration.md
+	@mv $(B)/configuration.md docs/configuration.md
