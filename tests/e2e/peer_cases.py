@@ -13,7 +13,7 @@ import unittest
 
 from peer import Peer
 
-MAIL = (b"Message-ID: <one@example.org>\r\nSubject: hello\r\n\r\nfirst line\r\n..two dots in the text\r\n.one dot\r\nlast\r\n")
+MAIL = (b"Subject: hello\r\n there\r\nMessage-ID: <one@example.org>\r\nX: y\r\n\r\nMessage-ID: <not-this@example.org>\r\nfirst line\r\n..two dots in the text\r\n.one dot\r\nlast\r\n")
 
 
 class Raw:

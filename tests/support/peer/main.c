@@ -23,7 +23,8 @@ static const char usage_text[] =
     "usage: sandbox-peer --dir DIR [--smtp ADDR:PORT] [--http ADDR:PORT] [--https ADDR:PORT] [--ports-file FILE]\n"
     "  --dir DIR            keep messages below DIR (mail/, sms/, push/, http/, index.ndjson, refused.ndjson)\n"
     "  --no-files           keep only the index           --quiet-store        keep only counts (for benchmarks)\n"
-    "  --rules FILE         misbehave as FILE says        --ports-file FILE    write the chosen ports as JSON when ready\n"
+    "  --rules FILE         misbehave as FILE says        --trace              keep SMTP conversations in DIR/trace.log\n"
+    "  --ports-file FILE    write the chosen ports as JSON when ready\n"
     "  --tls-cert FILE      certificate chain (PEM): offers STARTTLS, needed for --https      --tls-key FILE  its key\n"
     "  --tls-max 1.2|1.3    highest TLS version           --tls-min 1.2|1.3    lowest TLS version\n"
     "  --auth USER:PASSWORD offer AUTH PLAIN and LOGIN    --auth-in-clear      without TLS too\n"
@@ -51,7 +52,7 @@ enum {
 
 struct command_line {
     const char *dir, *smtp, *http, *https, *ports_file, *rules, *cert, *key, *tls_max, *tls_min;
-    int no_files, quiet, auth_in_clear, require_tls, require_auth, chunking, dsn, die_with_parent;
+    int no_files, quiet, auth_in_clear, require_tls, require_auth, chunking, dsn, trace, die_with_parent;
     struct smtp_options options;
 };
 
@@ -101,6 +102,7 @@ static void read_command_line(struct command_line *line, int argc, char **argv) 
                                    {"require-auth", no_argument, &line->require_auth, 1},
                                    {"chunking", no_argument, &line->chunking, 1},
                                    {"dsn", no_argument, &line->dsn, 1},
+                                   {"trace", no_argument, &line->trace, 1},
                                    {"die-with-parent", no_argument, &line->die_with_parent, 1},
                                    {0}};
     int option;
@@ -180,6 +182,9 @@ static int peer_open(struct peer *peer, struct command_line *line, struct err *e
     peer->world.rules = line->rules != NULL ? rules_read(line->rules, err) : rules_new();
     peer->world.sink = peer->world.rules == NULL ? NULL : sink_open(line->dir, mode, err);
     if (peer->world.sink == NULL) {
+        return -1;
+    }
+    if (line->trace && sink_trace_open(peer->world.sink, err) != 0) {
         return -1;
     }
     line->options.tls = peer->tls;

@@ -25,7 +25,7 @@
 
 struct sink {
     enum sink_mode mode;
-    int dir_fd, index_fd, refused_fd;
+    int dir_fd, index_fd, refused_fd, trace_fd;
     uint64_t seq;
     json_t *counts;
     struct buf line;
@@ -86,7 +86,7 @@ struct sink *sink_open(const char *dir, enum sink_mode mode, struct err *err) {
     struct sink *sink = calloc(1, sizeof *sink);
     assert(sink != NULL);
     sink->mode = mode;
-    sink->dir_fd = sink->index_fd = sink->refused_fd = -1;
+    sink->dir_fd = sink->index_fd = sink->refused_fd = sink->trace_fd = -1;
     sink->counts = json_object();
     assert(sink->counts != NULL);
     if (mode == SINK_COUNT) {
@@ -116,7 +116,7 @@ void sink_close(struct sink *sink) {
     if (sink == NULL) {
         return;
     }
-    int fds[] = {sink->index_fd, sink->refused_fd, sink->dir_fd};
+    int fds[] = {sink->index_fd, sink->refused_fd, sink->trace_fd, sink->dir_fd};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
         if (fds[i] >= 0) {
             (void)close(fds[i]);
@@ -125,6 +125,32 @@ void sink_close(struct sink *sink) {
     json_decref(sink->counts);
     buf_fini(&sink->line);
     free(sink);
+}
+
+int sink_trace_open(struct sink *sink, struct err *err) {
+    if (sink->dir_fd >= 0) {
+        sink->trace_fd = openat(sink->dir_fd, "trace.log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    }
+    return sink->trace_fd < 0 ? err_system(err, "trace.log") : 0;
+}
+
+void sink_trace(struct sink *sink, uint64_t session, const char *who, const char *text, size_t len) {
+    struct buf *line = &sink->line;
+    if (sink->trace_fd < 0) {
+        return;
+    }
+    buf_reset(line);
+    while (len > 0) {
+        const char *end = memchr(text, '\n', len);
+        size_t n = end == NULL ? len : (size_t)(end - text) + 1;
+        size_t shown = end == NULL ? n : n - 1;
+        shown -= shown > 0 && text[shown - 1] == '\r' ? 1 : 0;
+        buf_putf(line, "%llu %s: %.*s\n", (unsigned long long)session, who, (int)shown, text);
+        text += n;
+        len -= n;
+    }
+    assert(!line->failed);
+    write_all(sink->trace_fd, line->data, line->len, "trace.log");
 }
 
 void sink_count(struct sink *sink, const char *what) {

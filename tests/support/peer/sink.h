@@ -45,6 +45,13 @@ uint64_t sink_take(struct sink *sink, const struct sink_message *message);
 /* Notes a message or command that the peer did not take, in refused.ndjson. */
 void sink_refuse(struct sink *sink, const char *channel, const char *recipient, const char *phase, const char *action, int code);
 
+/* Opens trace.log: from now on sink_trace() writes. 0, or -1 with *err. */
+int sink_trace_open(struct sink *sink, struct err *err);
+
+/* One line of a conversation ("C: MAIL FROM:<>", "S: 250 ok"), with its session's number; several lines in `text` are shown as such.
+ * Does nothing where no trace is kept. */
+void sink_trace(struct sink *sink, uint64_t session, const char *who, const char *text, size_t len);
+
 /* Counts `what` ("command:RCPT", "session") by one. */
 void sink_count(struct sink *sink, const char *what);
 

@@ -77,6 +77,7 @@ static void write_after(struct smtp_session *session, const char *bytes, size_t 
         session->after = after;
         session->held = true;
     }
+    sink_trace(session->server->world->sink, session->number, "S", bytes, len);
     if (bufferevent_write(session->bev, bytes, len) != 0) {
         session->dead = true;
     }
@@ -174,6 +175,7 @@ static bool step_line(struct smtp_session *session) {
     if (!read_line(session, &line)) {
         return false;
     }
+    sink_trace(session->server->world->sink, session->number, "C", line, session->state == SMTP_AUTH_LINE ? 0 : strlen(line));
     if (session->state == SMTP_AUTH_LINE) {
         smtp_auth_line(session, line);
     } else {

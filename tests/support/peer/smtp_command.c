@@ -192,18 +192,17 @@ static void do_bdat(struct smtp_session *session, char *arguments) {
 
 /* The value of Message-ID in the message's head, without angle brackets; "" where there is none. */
 static void find_message_id(const char *message, char *out, size_t cap) {
+    const char *line = message;
     out[0] = '\0';
-    for (const char *line = message; line != NULL && *line != '\r' && *line != '\0'; line = strstr(line, "\r\n")) {
-        line += line == message ? 0 : 2;
-        if (*line == '\r') {
-            return;
-        }
+    while (line != NULL && strncmp(line, "\r\n", 2) != 0) {
         if (strncasecmp(line, "Message-ID:", 11) == 0) {
             line += 11;
             line += strspn(line, " \t<\r\n");
             (void)snprintf(out, cap, "%.*s", (int)strcspn(line, "> \t\r\n"), line);
             return;
         }
+        line = strstr(line, "\r\n");
+        line = line == NULL ? NULL : line + 2;
     }
 }
 
