@@ -19,7 +19,7 @@ struct clearance_question {
     const struct doomed_set *doomed;  /* of the change that the notice is about */
     const char *account;              /* canonical */
     /* What the customer did that came through no contact point: saw the banner made for the stranded, used the link, spoke with the desk.
-     * EVIDENCE_NONE: nothing. Less than EVIDENCE_SEEN counts as nothing. */
+     * EVIDENCE_NONE: nothing. Less than EVIDENCE_SEEN counts as nothing; nor does a link that only went out as an early warning. */
     enum evidence reaction;
     /* The least evidence through a contact point that nobody has verified, where the route would take less. */
     enum evidence unverified_needs;

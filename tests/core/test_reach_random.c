@@ -54,10 +54,7 @@ struct domain_row {
 };
 
 static const struct domain_row domains[] = {
-    {{"walton.example", "WALTON.example", "walton.co.example", "mail.walton.example.",
-      "\xef\xbd\x97"
-      "alton.example",
-      "Walton.Co.Example"},
+    {{"walton.example", "WALTON.example", "walton.co.example", "mail.walton.example.", "\357\275\227alton.example", "Walton.Co.Example"},
      true,
      false},
     {{"dots.example", "a.dots.example", "x.Y.dots.co.example", "Dots.co.example", "DOTS.example.", "sub.dots.example"}, true, true},
