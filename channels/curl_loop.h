@@ -33,13 +33,15 @@ struct curl_request {
     const char *url;
     const char *const *headers; /* whole lines "Name: value", no line ends */
     size_t n_headers;
-    const char *body; /* NULL: none; borrowed until done */
+    const char *body; /* NULL: none; borrowed until done; up to CURL_REQUEST_MAX_BYTES */
     size_t body_len;
     const char *username;      /* HTTP Basic (RFC 7617) with `password`; or NULL */
     const char *password;      /* also the secret key of aws_sigv4 */
     const char *aws_sigv4;     /* "aws:amz:REGION:SERVICE": signed with username and password; or NULL */
     int64_t not_after_mono_ms; /* must not begin on the wire after this */
 };
+
+enum { CURL_REQUEST_MAX_BYTES = 1 << 20 };
 
 enum curl_end {
     CURL_ANSWERED, /* a final status came; the body may be cut */

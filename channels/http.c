@@ -1,8 +1,9 @@
 /* http: the driver for gateways that are spoken to over HTTP. See http.h.
  *
  * A message waits in a queue of the gateway until flush(); then as many requests as `parallel` allows are under way at once, and each
- * answer starts the next. The request is made when its turn comes, so that a validity period is counted from then. The three parts
- * know nothing of each other: http_request.c makes requests, curl_loop.c carries them, http_answer.c judges answers.
+ * answer starts the next. The request is made when its turn comes, so that a validity period is counted from then. The parts
+ * know nothing of each other: http_request.c makes requests, auth.c proves who we are, curl_loop.c carries them, http_answer.c
+ * judges answers.
  *
  * Guarantees: at most one copy of a message leaves per attempt (curl_loop.c); an attempt whose lease has run out does not begin;
  * every attempt that was taken is answered once, from the loop or from close(), where what may have left is `unknown`.
@@ -11,14 +12,18 @@
  * retry, count, or choose between gateways. */
 #include "channels/http.h"
 
+#include "channels/auth.h"
 #include "channels/curl_loop.h"
 #include "channels/defer.h"
 #include "channels/http_answer.h"
 #include "channels/http_request.h"
 #include "channels/http_settings.h"
 #include "channels/http_template.h"
+#include "channels/webpush.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct attempt {
     struct gateway *gateway;
@@ -33,11 +38,14 @@ struct attempt {
 struct gateway {
     const struct channel_env *env;
     const struct http_settings *settings;
+    const struct http_description *description;
     struct arena arena;
-    const char *secret;
+    struct conf_pairs constants;
+    struct http_secrets secrets;
     struct http_plan *plan;
     const struct http_rule *rule;
     struct curl_loop *loop;
+    struct auth *auth;
     struct defer *defer;
     struct attempt *waiting; /* oldest first */
     struct attempt **waiting_end;
@@ -67,38 +75,106 @@ static void http_close(struct gateway *gateway) {
         http_filled_fini(&attempt->filled);
         free(attempt);
     }
+    auth_free(gateway->auth);
     http_plan_fini(gateway->plan);
     arena_fini(&gateway->arena);
     free(gateway);
 }
 
-static struct curl_limits limits_of(const struct http_settings *settings) {
+static struct curl_limits limits_of(const struct gateway *gateway) {
+    const struct http_settings *settings = gateway->settings;
     return (struct curl_limits){.connect_timeout_ms = settings->connect_timeout_ms,
                                 .timeout_ms = settings->timeout_ms,
                                 .keep_alive_ms = settings->keep_alive_ms,
                                 .answer_max_bytes = settings->answer_max_bytes,
                                 .connections_max = settings->connections,
-                                .http2 = settings->http2,
+                                .http2 = gateway->description->http2,
                                 .allow_insecure = settings->allow_insecure,
                                 .allow_private = settings->allow_private,
                                 .ca_file = settings->ca_file,
                                 .user_agent = "reachd"};
 }
 
-static int prepare(struct gateway *gateway, struct err *err) {
+static bool signs_tokens(int64_t auth) {
+    return auth == HTTP_AUTH_JWT_ES256 || auth == HTTP_AUTH_JWT_RS256 || auth == HTTP_AUTH_OAUTH_JWT || auth == HTTP_AUTH_VAPID;
+}
+
+/* Reads what the settings name: a password or private key, and the key of receipts. */
+static int read_secrets(struct gateway *gateway, struct err *err) {
     const struct http_settings *settings = gateway->settings;
-    if (settings->secret_file != NULL && conf_read_secret(settings->secret_file, &gateway->arena, &gateway->secret, err) < 0) {
+    struct http_secrets *secrets = &gateway->secrets;
+    struct arena *arena = &gateway->arena;
+    if (settings->receipt_secret_file != NULL &&
+        conf_read_secret(settings->receipt_secret_file, arena, &secrets->receipt_secret, err) < 0) {
         return -1;
     }
-    gateway->plan = http_plan_new(settings, gateway->secret, &gateway->arena, err);
-    gateway->rule = gateway->plan == NULL ? NULL : http_rule_new(&settings->description, &gateway->arena, err);
-    if (gateway->rule == NULL) {
+    if (settings->secret_file == NULL) {
+        return 0;
+    }
+    if (!signs_tokens(gateway->description->auth)) {
+        return conf_read_secret(settings->secret_file, arena, &secrets->secret, err);
+    }
+    const char *text = NULL;
+    if (conf_read_key(settings->secret_file, arena, &text, err) < 0) {
         return -1;
     }
-    struct curl_limits limits = limits_of(settings);
+    return auth_read_key(text, arena, &secrets->key_pem, &secrets->members, err);
+}
+
+static void on_auth_ready(void *ctx) {
+    struct gateway *gateway = ctx;
+    if (!gateway->closing) {
+        pump(gateway);
+    }
+}
+
+static struct auth_setup auth_setup_of(struct gateway *gateway) {
+    return (struct auth_setup){.description = gateway->description,
+                               .constants = &gateway->constants,
+                               .clock = gateway->env->clock,
+                               .loop = gateway->loop,
+                               .username = gateway->settings->username,
+                               .secret = gateway->secrets.secret,
+                               .key_pem = gateway->secrets.key_pem,
+                               .ready = on_auth_ready,
+                               .ctx = gateway};
+}
+
+/* What the description and the secret give. */
+static int compile(struct gateway *gateway, struct err *err) {
+    const struct http_settings *settings = gateway->settings;
+    struct arena *arena = &gateway->arena;
+    gateway->description = http_settings_description(settings, arena, err);
+    if (gateway->description == NULL || read_secrets(gateway, err) < 0 ||
+        http_settings_constants(settings, gateway->description, &gateway->secrets, arena, &gateway->constants, err) < 0) {
+        return -1;
+    }
+    gateway->plan = http_plan_new(gateway->description, &gateway->constants, settings->allow_insecure, arena, err);
+    gateway->rule = gateway->plan == NULL ? NULL : http_rule_new(gateway->description, arena, err);
+    return gateway->rule == NULL ? -1 : 0;
+}
+
+static int start(struct gateway *gateway, struct err *err) {
+    struct curl_limits limits = limits_of(gateway);
     gateway->loop = curl_loop_new(gateway->env->base, gateway->env->clock, &limits, err);
     gateway->defer = gateway->loop == NULL ? NULL : defer_new(gateway->env->base, err);
-    return gateway->defer == NULL ? -1 : 0;
+    if (gateway->defer == NULL) {
+        return -1;
+    }
+    struct auth_setup setup = auth_setup_of(gateway);
+    gateway->auth = auth_new(&setup, &gateway->arena, err);
+    return gateway->auth == NULL ? -1 : 0;
+}
+
+/* A description may say which channels it can serve. */
+static int check_channel(const struct gateway *gateway, const char *channel, struct err *err) {
+    const struct conf_strings *channels = &gateway->description->channels;
+    for (size_t i = 0; i < channels->n; i++) {
+        if (strcmp(channels->items[i], channel) == 0) {
+            return 0;
+        }
+    }
+    return channels->n == 0 ? 0 : err_member(err, "channel", "this provider does not serve the channel %s", channel);
 }
 
 static struct gateway *http_open(const struct channel_env *env, const struct gateway_settings *settings, struct err *err) {
@@ -110,7 +186,7 @@ static struct gateway *http_open(const struct channel_env *env, const struct gat
     gateway->env = env;
     gateway->settings = settings->driver_settings;
     gateway->waiting_end = &gateway->waiting;
-    if (prepare(gateway, err) < 0) {
+    if (compile(gateway, err) < 0 || check_channel(gateway, settings->channel, err) < 0 || start(gateway, err) < 0) {
         http_close(gateway);
         return NULL;
     }
@@ -146,7 +222,13 @@ static void on_answer(void *ctx, const struct curl_answer *answer) {
     struct gateway *gateway = attempt->gateway;
     struct outcome outcome;
     http_judge(gateway->rule, answer, clock_wall_ms(gateway->env->clock), &outcome);
+    if (outcome.kind == OUTCOME_SENT && http_rule_ref_is_key(gateway->rule)) {
+        (void)snprintf(outcome.ref, sizeof outcome.ref, "%s", attempt->message->key);
+    }
     gateway->n_under_way--;
+    if (answer->end == CURL_ANSWERED && answer->status == 401) {
+        auth_refused(gateway->auth);
+    }
     attempt->done(attempt->ctx, &outcome);
     recycle(attempt);
     if (!gateway->closing) {
@@ -154,54 +236,86 @@ static void on_answer(void *ctx, const struct curl_answer *answer) {
     }
 }
 
-static int begin(struct attempt *attempt, struct err *err) {
+/* Makes the request. 0, or -1 with *err. */
+static int make(struct attempt *attempt, struct err *err) {
     struct gateway *gateway = attempt->gateway;
     struct http_values values;
-    http_values_set(&values, attempt->message, clock_wall_ms(gateway->env->clock), gateway->settings->validity_max_ms);
-    struct http_filled *filled = &attempt->filled;
-    http_filled_reset(filled);
-    if (http_plan_fill(gateway->plan, &values, filled, err) < 0) {
-        return -1;
+    struct webpush_subscription subscription;
+    http_values_set(&values, attempt->message, clock_wall_ms(gateway->env->clock), gateway->description->validity_max_ms);
+    if (gateway->description->body == HTTP_BODY_WEBPUSH) {
+        if (webpush_subscription_parse(attempt->message->to, &subscription, err) < 0) {
+            return -1;
+        }
+        values.subscription = &subscription;
+        values.text[HTTP_ENDPOINT] = webpush_endpoint(&subscription);
     }
-    bool basic = gateway->settings->description.auth == HTTP_AUTH_BASIC;
-    struct curl_request request = {.method = gateway->settings->description.method,
-                                   .url = filled->url.data,
+    http_filled_reset(&attempt->filled);
+    return http_plan_fill(gateway->plan, &values, &attempt->filled, err);
+}
+
+/* Adds the proof and sends. 1, 0 where the proof is still being fetched, -1 with *err. */
+static int begin(struct attempt *attempt, struct err *err) {
+    struct gateway *gateway = attempt->gateway;
+    struct http_filled *filled = &attempt->filled;
+    struct auth_proof proof;
+    int proven = auth_get(gateway->auth, buf_str(&filled->url), &proof, err);
+    if (proven != 1) {
+        return proven;
+    }
+    if (proof.line != NULL && http_filled_add(filled, proof.line) < 0) {
+        return err_no_memory(err);
+    }
+    const char *method = gateway->description->method;
+    struct curl_request request = {.method = method == NULL ? "POST" : method,
+                                   .url = buf_str(&filled->url),
                                    .headers = filled->headers,
                                    .n_headers = filled->n_headers,
                                    .body = filled->has_body ? buf_str(&filled->body) : NULL,
                                    .body_len = filled->body.len,
-                                   .username = basic ? gateway->settings->username : NULL,
-                                   .password = basic ? gateway->secret : NULL,
+                                   .username = proof.username,
+                                   .password = proof.password,
+                                   .aws_sigv4 = proof.aws_sigv4,
                                    .not_after_mono_ms = attempt->not_after_mono_ms};
-    return curl_loop_start(gateway->loop, &request, on_answer, attempt, err);
+    return curl_loop_start(gateway->loop, &request, on_answer, attempt, err) < 0 ? -1 : 1;
 }
 
-/* An attempt that cannot even be made: told on the next turn of the loop. */
+/* An attempt that cannot even begin: told on the next turn of the loop. */
 static void refuse(struct attempt *attempt, const struct err *why) {
     struct outcome outcome;
     bool message_fault = why->code == ERR_MEMBER;
-    outcome_set(&outcome, message_fault ? OUTCOME_REJECTED : OUTCOME_RETRY, message_fault ? BLAME_MESSAGE : BLAME_NONE, NULL,
-                "the request cannot be made: %s", why->text);
+    outcome_set(&outcome, message_fault ? OUTCOME_REJECTED : OUTCOME_RETRY,
+                message_fault             ? BLAME_MESSAGE
+                : why->code == ERR_MEMORY ? BLAME_NONE
+                                          : BLAME_GATEWAY,
+                NULL, "not sent: %s", why->text);
     struct err err;
-    if (defer_add(attempt->gateway->defer, 0, &outcome, attempt->done, attempt->ctx, &err) == 0) {
-        recycle(attempt);
-        return;
+    if (defer_add(attempt->gateway->defer, 0, &outcome, attempt->done, attempt->ctx, &err) < 0) {
+        attempt->done(attempt->ctx, &outcome); /* no memory even for that: an answer out of turn is better than none */
     }
-    attempt->done(attempt->ctx, &outcome); /* no memory even for that: an answer out of turn is better than none */
     recycle(attempt);
 }
 
-/* Starts waiting attempts while there is room. */
+static struct attempt *take_first(struct gateway *gateway) {
+    struct attempt *attempt = gateway->waiting;
+    gateway->waiting = attempt->next;
+    if (gateway->waiting == NULL) {
+        gateway->waiting_end = &gateway->waiting;
+    }
+    return attempt;
+}
+
+/* Starts waiting attempts while there is room. Where a token is still being fetched, everything waits for it. */
 static void pump(struct gateway *gateway) {
     while (gateway->waiting != NULL && gateway->n_under_way < gateway->settings->parallel) {
         struct attempt *attempt = gateway->waiting;
-        gateway->waiting = attempt->next;
-        if (gateway->waiting == NULL) {
-            gateway->waiting_end = &gateway->waiting;
-        }
         struct err err;
         err_clear(&err);
-        if (begin(attempt, &err) == 0) {
+        int begun = make(attempt, &err) < 0 ? -1 : begin(attempt, &err);
+        if (begun == 0) {
+            return;
+        }
+        (void)take_first(gateway);
+        if (begun == 1) {
             gateway->n_under_way++;
         } else {
             refuse(attempt, &err);

@@ -6,30 +6,23 @@
  *   otherwise, a code that is in `codes`      what stands there (the provider's own code first, then "HTTP 400")
  *   a success status, the rule says no        rejected
  *   a success status that proves nothing      unknown: HTML where JSON was expected (a captive portal, a maintenance page, a broken
- *                                             proxy in front of a gateway that did its work), a cut body, the field is missing
+ *                                             proxy in front of a gateway that did its work), a cut body, the id or field is missing
  *   401 402 403 407, a redirect               retry, the account or its configuration is to blame
  *   408 425 429 503                           retry, Retry-After honoured within [0, 24 h]
  *   other 4xx                                 rejected
  *   other 5xx                                 unknown: the gateway had the request and broke while it worked on it
  *
  * Reasons never quote the body: gateways like to repeat the number in their error texts. A code or id that holds anything but plain
- * printable ASCII is dropped. Decides nothing about when or where to try again. */
+ * printable ASCII is dropped (http_place.h). Decides nothing about when or where to try again. */
 #include "channels/http_answer.h"
 
 #include "base/json.h"
+#include "channels/http_place.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-enum place_kind { PLACE_NONE, PLACE_JSON, PLACE_HEADER, PLACE_TEXT };
-
-struct place {
-    enum place_kind kind;
-    const char *path; /* JSON pointer, header name */
-};
 
 enum verdict {
     VERDICT_RETRY,
@@ -50,9 +43,9 @@ struct code {
 
 struct http_rule {
     const struct http_description *description;
-    struct place success;
-    struct place id;
-    struct place code;
+    struct http_place success;
+    struct http_place id;
+    struct http_place code;
     struct code *codes;
     size_t n_codes;
 };
@@ -61,29 +54,13 @@ struct http_rule {
 struct reading {
     const struct http_rule *rule;
     const struct curl_answer *answer;
-    json_t *json;  /* the body, or NULL where it is not JSON */
+    struct http_source source;
     char code[32]; /* the provider's code, or empty */
 };
 
 enum { TEXT_MAX_BYTES = 128 };
 
 /* ---- compiling ------------------------------------------------------------------------------------------------------- */
-
-static int compile_place(const char *key, const char *text, struct place *place, struct err *err) {
-    if (text == NULL) {
-        return 0;
-    }
-    if (text[0] == '/') {
-        *place = (struct place){PLACE_JSON, text};
-    } else if (strncmp(text, "header:", 7) == 0 && text[7] != '\0') {
-        *place = (struct place){PLACE_HEADER, text + 7};
-    } else if (strcmp(text, "text") == 0) {
-        *place = (struct place){PLACE_TEXT, text};
-    } else {
-        return err_member(err, key, "\"%s\" is not a place in an answer (allowed: /json/pointer, header:Name, text)", text);
-    }
-    return 0;
-}
 
 static int compile_verdict(const struct conf_pair *pair, struct code *code, struct err *err) {
     for (size_t i = 0; i < VERDICT_COUNT; i++) {
@@ -106,6 +83,10 @@ static int check_statuses(const struct conf_strings *statuses, struct err *err) 
     return 0;
 }
 
+bool http_rule_ref_is_key(const struct http_rule *rule) {
+    return rule->description->id != NULL && strcmp(rule->description->id, "key") == 0;
+}
+
 const struct http_rule *http_rule_new(const struct http_description *description, struct arena *arena, struct err *err) {
     struct http_rule *rule = arena_alloc(arena, sizeof *rule);
     struct code *codes = arena_array(arena, description->codes.n + 1, sizeof *codes);
@@ -120,110 +101,12 @@ const struct http_rule *http_rule_new(const struct http_description *description
             return NULL;
         }
     }
-    if (compile_place("success_field", description->success_field, &rule->success, err) < 0 ||
-        compile_place("id", description->id, &rule->id, err) < 0 || compile_place("code", description->code, &rule->code, err) < 0 ||
-        check_statuses(&description->success_status, err) < 0) {
+    if (http_place_parse("success_field", description->success_field, &rule->success, err) < 0 ||
+        http_place_parse("id", http_rule_ref_is_key(rule) ? NULL : description->id, &rule->id, err) < 0 ||
+        http_place_parse("code", description->code, &rule->code, err) < 0 || check_statuses(&description->success_status, err) < 0) {
         return NULL;
     }
     return rule;
-}
-
-/* ---- reading places -------------------------------------------------------------------------------------------------- */
-
-/* One reference token of a JSON pointer, unescaped, into `out`; returns what follows it, or NULL where it is too long. */
-static const char *next_token(const char *path, char *out, size_t cap) {
-    size_t len = 0;
-    for (path++; *path != '\0' && *path != '/'; path++) {
-        if (len + 1 >= cap) {
-            return NULL;
-        }
-        char c = *path;
-        if (c == '~' && (path[1] == '0' || path[1] == '1')) {
-            c = path[1] == '0' ? '~' : '/';
-            path++;
-        }
-        out[len++] = c;
-    }
-    out[len] = '\0';
-    return path;
-}
-
-static const json_t *pointer_get(const json_t *value, const char *path) {
-    char token[TEXT_MAX_BYTES];
-    while (value != NULL && path != NULL && *path == '/') {
-        path = next_token(path, token, sizeof token);
-        if (path == NULL) {
-            return NULL;
-        }
-        if (json_is_array(value)) {
-            char *end = NULL;
-            unsigned long index = strtoul(token, &end, 10);
-            value = end == token || *end != '\0' ? NULL : json_array_get(value, index);
-        } else {
-            value = json_object_get(value, token);
-        }
-    }
-    return value;
-}
-
-/* A scalar as text. 1, or 0 where it is nothing of that kind or too long. */
-static int scalar_text(const json_t *value, char *out, size_t cap) {
-    if (json_is_string(value)) {
-        size_t len = json_string_length(value);
-        if (len == 0 || len >= cap) {
-            return 0;
-        }
-        memcpy(out, json_string_value(value), len + 1);
-        return 1;
-    }
-    if (json_is_integer(value)) {
-        (void)snprintf(out, cap, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        return 1;
-    }
-    if (json_is_boolean(value)) {
-        (void)snprintf(out, cap, "%s", json_is_true(value) ? "true" : "false");
-        return 1;
-    }
-    return 0;
-}
-
-static int copy_text(const char *text, size_t len, char *out, size_t cap) {
-    if (text == NULL || len == 0 || len >= cap) {
-        return 0;
-    }
-    memcpy(out, text, len);
-    out[len] = '\0';
-    return 1;
-}
-
-/* The text at a place: 1, or 0 where there is none. */
-static int place_get(const struct reading *reading, const struct place *place, char *out, size_t cap) {
-    const struct curl_answer *answer = reading->answer;
-    const char *value = NULL;
-    switch (place->kind) {
-    case PLACE_NONE: return 0;
-    case PLACE_JSON: return scalar_text(pointer_get(reading->json, place->path), out, cap);
-    case PLACE_HEADER: value = answer->header(answer, place->path); return copy_text(value, value == NULL ? 0 : strlen(value), out, cap);
-    case PLACE_TEXT: return copy_text(answer->body, strcspn(answer->body, ": \t\r\n"), out, cap);
-    }
-    return 0;
-}
-
-/* Only plain printable ASCII without blanks leaves this file. */
-static bool is_plain(const char *text) {
-    for (; *text != '\0'; text++) {
-        if (*text <= ' ' || *text > '~') {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void get_plain(const struct reading *reading, const struct place *place, char *out, size_t cap) {
-    out[0] = '\0';
-    if (place_get(reading, place, out, cap) != 1 || !is_plain(out)) {
-        out[0] = '\0';
-    }
 }
 
 /* ---- judging --------------------------------------------------------------------------------------------------------- */
@@ -241,6 +124,9 @@ static bool status_matches(const char *pattern, int status) {
 
 static bool has_success_status(const struct reading *reading) {
     const struct conf_strings *statuses = &reading->rule->description->success_status;
+    if (statuses->n == 0) {
+        return reading->answer->status >= 200 && reading->answer->status < 300;
+    }
     for (size_t i = 0; i < statuses->n; i++) {
         if (status_matches(statuses->items[i], reading->answer->status)) {
             return true;
@@ -254,12 +140,13 @@ enum proof { PROOF_NO, PROOF_YES, PROOF_UNCLEAR };
 /* What the body (or header) says of success, for an answer with a success status. */
 static enum proof success_proof(const struct reading *reading) {
     const struct http_rule *rule = reading->rule;
-    if (rule->success.kind == PLACE_NONE) {
-        bool body_makes_sense = rule->id.kind != PLACE_JSON || reading->json != NULL;
-        return body_makes_sense ? PROOF_YES : PROOF_UNCLEAR;
-    }
     char value[TEXT_MAX_BYTES];
-    if (place_get(reading, &rule->success, value, sizeof value) != 1) {
+    if (rule->success.kind == PLACE_NONE) {
+        bool proven = rule->id.kind == PLACE_NONE || rule->id.kind == PLACE_HEADER ||
+                      http_place_get(&reading->source, &rule->id, value, sizeof value) == 1;
+        return proven ? PROOF_YES : PROOF_UNCLEAR;
+    }
+    if (http_place_get(&reading->source, &rule->success, value, sizeof value) != 1) {
         return PROOF_UNCLEAR;
     }
     const struct conf_strings *good = &rule->description->success_values;
@@ -362,7 +249,7 @@ static void report(const struct reading *reading, enum verdict verdict, int64_t 
                 reading->code[0] != '\0' ? reading->code : code, "%s (HTTP %d%s%s)", meaning[verdict].text, status,
                 reading->code[0] != '\0' ? ", code " : "", reading->code);
     if (verdict == VERDICT_SENT) {
-        get_plain(reading, &reading->rule->id, outcome->ref, sizeof outcome->ref);
+        (void)http_place_get_plain(&reading->source, &reading->rule->id, outcome->ref, sizeof outcome->ref);
     } else if (outcome->kind == OUTCOME_RETRY) {
         outcome->retry_after_ms = retry_after_ms(reading->answer, now_ms);
     }
@@ -370,6 +257,11 @@ static void report(const struct reading *reading, enum verdict verdict, int64_t 
 
 static bool wants_json(const struct http_rule *rule) {
     return rule->success.kind == PLACE_JSON || rule->id.kind == PLACE_JSON || rule->code.kind == PLACE_JSON;
+}
+
+static const char *header_of(const void *ctx, const char *name) {
+    const struct curl_answer *answer = ctx;
+    return answer->header(answer, name);
 }
 
 void http_judge(const struct http_rule *rule, const struct curl_answer *answer, int64_t now_ms, struct outcome *outcome) {
@@ -381,12 +273,15 @@ void http_judge(const struct http_rule *rule, const struct curl_answer *answer, 
         outcome_set(outcome, OUTCOME_UNKNOWN, BLAME_GATEWAY, NULL, "sent, but no answer came: %s", answer->why);
         return;
     }
-    struct reading reading = {.rule = rule, .answer = answer};
+    struct reading reading = {
+        .rule = rule,
+        .answer = answer,
+        .source = {.text = answer->body_cut ? NULL : answer->body, .text_len = answer->body_len, .header = header_of, .ctx = answer}};
     if (wants_json(rule) && !answer->body_cut) {
         struct err ignored; /* not JSON: success_proof() knows what that means */
-        reading.json = json_parse_strict(answer->body, answer->body_len, answer->body_len + 1, &ignored);
+        reading.source.json = json_parse_strict(answer->body, answer->body_len, answer->body_len + 1, &ignored);
     }
-    get_plain(&reading, &rule->code, reading.code, sizeof reading.code);
+    (void)http_place_get_plain(&reading.source, &rule->code, reading.code, sizeof reading.code);
     report(&reading, find_verdict(&reading), now_ms, outcome);
-    json_decref(reading.json);
+    json_decref(reading.source.json);
 }

@@ -1,11 +1,11 @@
-/* http_request: makes the request for one message out of a gateway's settings. Pure: no socket, no clock. */
+/* http_request: makes the request for one message out of a description. Pure: no socket, no clock. */
 #ifndef REACH_CHANNELS_HTTP_REQUEST_H
 #define REACH_CHANNELS_HTTP_REQUEST_H
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "channels/http_settings.h"
+#include "channels/http_description.h"
 #include "channels/http_template.h"
 
 struct http_plan;
@@ -25,14 +25,18 @@ struct http_filled {
 void http_filled_reset(struct http_filled *filled);
 void http_filled_fini(struct http_filled *filled);
 
-/* Checks and compiles the request's side of the settings: scheme and host of the url, placeholders, JSON nesting. `secret` is NULL
- * where there is none; it and `settings` are borrowed for the plan's life. The plan lives in the arena, but call http_plan_fini().
- * NULL with *err naming the key at fault. */
-struct http_plan *http_plan_new(const struct http_settings *settings, const char *secret, struct arena *arena, struct err *err);
+/* Adds a whole header line ("Name: value"), copied. At most two after http_plan_fill(). 0, or -1 when there is no memory. */
+int http_filled_add(struct http_filled *filled, const char *line);
+
+/* Checks and compiles the request's side of a description: scheme and host of the url, placeholders, JSON nesting. `description` and
+ * `constants` are borrowed for the plan's life; the plan lives in the arena, but call http_plan_fini(). NULL with *err naming the
+ * key at fault. */
+struct http_plan *http_plan_new(const struct http_description *description, const struct conf_pairs *constants, bool allow_insecure,
+                                struct arena *arena, struct err *err);
 void http_plan_fini(struct http_plan *plan);
 
-/* Fills the request for one message. A field or header whose value is absent is left out. 0, or -1 with *err: the url needs a value that
- * this message does not have, or no memory. */
+/* Fills the request for one message. A field or header whose value is absent is left out. 0, or -1 with *err: ERR_MEMBER where this
+ * message cannot be put into a request at all (the url needs a value that it does not have), else no memory. */
 int http_plan_fill(const struct http_plan *plan, const struct http_values *values, struct http_filled *filled, struct err *err);
 
 #endif

@@ -1,78 +1,50 @@
 /* http_settings: see http_settings.h.
  *
- * The table is the one place that names the keys: checks, defaults, help and the reference in docs/ come from it. What can only
- * be judged with the whole mapping at hand is in check_settings(); what needs the templates parsed is found by http_plan_new()
- * when the gateway is opened. Reads no file and knows no provider. */
+ * The table is the one place that names the keys: checks, defaults, help and the reference in docs/ come from it. The check compiles
+ * the gateway as http.c would (with a made-up secret: whoever only looks at the configuration need not be able to read secrets),
+ * so that a bad template, a plain http url or a missing variable is refused with file and line before anything starts. */
 #include "channels/http_settings.h"
 
+#include "channels/http_answer.h"
+#include "channels/http_description_keys.h"
+#include "channels/http_request.h"
+#include "channels/receipt.h"
+
+#include <stdio.h>
 #include <string.h>
 
-static const char *const body_names[] = {"none", "form", "json", "query", NULL};
-static const char *const auth_names[] = {"none", "basic", "bearer", "header", NULL};
-
 #define AT(member) offsetof(struct http_settings, member)
-#define DESC(member) offsetof(struct http_settings, description.member)
+
+static int check_settings(void *object, struct err *err);
 
 static const struct conf_key keys[] = {
-    {.name = "url",
+    HTTP_DESCRIPTION_KEYS,
+    {.name = "description",
      .type = CONF_STRING,
-     .offset = DESC(url),
-     .required = true,
-     .min = 8,
-     .max = 2048,
-     .help = "where requests go; may hold {{placeholders}}, not in the host name"},
-    {.name = "method", .type = CONF_STRING, .offset = DESC(method), .initial = "POST", .min = 1, .max = 16, .help = "HTTP method"},
-    {.name = "headers", .type = CONF_PAIRS, .offset = DESC(headers), .help = "more request headers; values may hold {{placeholders}}"},
-    {.name = "body",
-     .type = CONF_CHOICE,
-     .offset = DESC(body),
-     .initial = "none",
-     .choices = body_names,
-     .help = "how `fields` are sent; query: in the URL"},
-    {.name = "fields",
-     .type = CONF_PAIRS,
-     .offset = DESC(fields),
-     .help = "what is sent; in JSON a.b nests, a.0 is an array's element, and a value int:... or json:... is not a string"},
-    {.name = "auth",
-     .type = CONF_CHOICE,
-     .offset = DESC(auth),
-     .initial = "none",
-     .choices = auth_names,
-     .help = "how the secret is shown to the gateway"},
-    {.name = "auth_header",
-     .type = CONF_STRING,
-     .offset = DESC(auth_header),
+     .offset = AT(description),
      .min = 1,
      .max = 64,
-     .help = "auth header: the header that holds the secret"},
-    {.name = "idempotency_header",
-     .type = CONF_STRING,
-     .offset = DESC(idempotency_header),
-     .min = 1,
-     .max = 64,
-     .help = "header that holds the same key on every resend"},
-    {.name = "success_status",
-     .type = CONF_STRINGS,
-     .offset = DESC(success_status),
-     .initial = "2xx",
-     .help = "HTTP statuses that may mean sent: 200, 2xx"},
-    {.name = "success_field",
-     .type = CONF_STRING,
-     .offset = DESC(success_field),
-     .min = 1,
-     .max = 200,
-     .help = "place in the answer that tells success: /json/pointer, header:Name or text"},
-    {.name = "success_values", .type = CONF_STRINGS, .offset = DESC(success_values), .help = "what stands there on success"},
-    {.name = "id", .type = CONF_STRING, .offset = DESC(id), .min = 1, .max = 200, .help = "place of the gateway's id of the message"},
-    {.name = "code", .type = CONF_STRING, .offset = DESC(code), .min = 1, .max = 200, .help = "place of the provider's own code"},
-    {.name = "codes",
-     .type = CONF_PAIRS,
-     .offset = DESC(codes),
-     .help = "code, or \"HTTP 400\": retry, rejected, contact-dead, account-trouble, unknown or sent"},
-    {.name = "variables", .type = CONF_PAIRS, .offset = AT(variables), .help = "placeholders of your own: {{account}}, {{region}}"},
+     .help = "name of a description that comes with reachd: twilio, fcm, ..."},
+    {.name = "description_file", .type = CONF_PATH, .offset = AT(description_file), .help = "a description of your own"},
+    {.name = "variables", .type = CONF_PAIRS, .offset = AT(variables), .help = "placeholders of your own: {{account_sid}}, {{region}}"},
     {.name = "from", .type = CONF_STRING, .offset = AT(from), .min = 1, .max = 128, .help = "{{from}}: sender id or number"},
-    {.name = "username", .type = CONF_STRING, .offset = AT(username), .min = 1, .max = 256, .help = "account name for auth basic"},
-    {.name = "secret_file", .type = CONF_PATH, .offset = AT(secret_file), .secret = true, .help = "file that holds the password or token"},
+    {.name = "username",
+     .type = CONF_STRING,
+     .offset = AT(username),
+     .min = 1,
+     .max = 256,
+     .help = "account name for auth basic, access key id for aws-sigv4"},
+    {.name = "secret_file", .type = CONF_PATH, .offset = AT(secret_file), .help = "file that holds the password, token or private key"},
+    {.name = "receipt_secret_file",
+     .type = CONF_PATH,
+     .offset = AT(receipt_secret_file),
+     .help = "file with the key that receipts are signed with, where it is another one"},
+    {.name = "receipt_url",
+     .type = CONF_STRING,
+     .offset = AT(receipt_url),
+     .min = 8,
+     .max = 1024,
+     .help = "the public address where the provider delivers receipts, exactly as the provider knows it"},
     {.name = "ca_file", .type = CONF_PATH, .offset = AT(ca_file), .help = "PEM file of the authorities to trust instead of the system's"},
     {.name = "allow_insecure",
      .type = CONF_BOOL,
@@ -84,7 +56,6 @@ static const struct conf_key keys[] = {
      .offset = AT(allow_private),
      .initial = "false",
      .help = "let this gateway have a loopback or private address"},
-    {.name = "http2", .type = CONF_BOOL, .offset = AT(http2), .initial = "false", .help = "speak HTTP/2 where the gateway can"},
     {.name = "connect_timeout",
      .type = CONF_DURATION,
      .offset = AT(connect_timeout_ms),
@@ -121,35 +92,7 @@ static const struct conf_key keys[] = {
      .min = 256,
      .max = 1 << 20,
      .help = "longest answer that is read"},
-    {.name = "validity_max",
-     .type = CONF_DURATION,
-     .offset = AT(validity_max_ms),
-     .initial = "0s",
-     .min = 0,
-     .max = 31LL * 86400000,
-     .help = "longest validity that the provider takes; 0s: no limit"},
 };
-
-static int check_settings(void *object, struct err *err) {
-    const struct http_settings *settings = object;
-    const struct http_description *description = &settings->description;
-    if (description->auth == HTTP_AUTH_BASIC && settings->username == NULL) {
-        return err_member(err, "username", "is needed by auth basic");
-    }
-    if (description->auth != HTTP_AUTH_NONE && settings->secret_file == NULL) {
-        return err_member(err, "secret_file", "is needed by auth %s", auth_names[description->auth]);
-    }
-    if (description->auth == HTTP_AUTH_HEADER && description->auth_header == NULL) {
-        return err_member(err, "auth_header", "is needed by auth header");
-    }
-    if ((description->success_field == NULL) != (description->success_values.n == 0)) {
-        return err_member(err, "success_field", "success_field and success_values go together");
-    }
-    if (description->body == HTTP_BODY_NONE && description->fields.n > 0) {
-        return err_member(err, "body", "must be form, json or query where there are fields");
-    }
-    return 0;
-}
 
 const struct conf_table http_table = {.name = "http",
                                       .keys = keys,
@@ -157,3 +100,123 @@ const struct conf_table http_table = {.name = "http",
                                       .size = sizeof(struct http_settings),
                                       .where_offset = AT(where),
                                       .check = check_settings};
+
+const struct http_description *http_settings_description(const struct http_settings *settings, struct arena *arena, struct err *err) {
+    const char *path = settings->description_file;
+    int given = (settings->description != NULL) + (path != NULL) + (settings->in_place.url != NULL);
+    if (given != 1) {
+        (void)err_member(err, "url", "give exactly one of description, description_file and url");
+        return NULL;
+    }
+    if (settings->in_place.url != NULL) {
+        return &settings->in_place;
+    }
+    if (!http_description_is_empty(&settings->in_place)) {
+        (void)err_member(err, "description", "stands in a file of its own: keys such as body, fields or auth belong there, not here");
+        return NULL;
+    }
+    if (path == NULL && http_description_find(settings->description, arena, &path) != 1) {
+        (void)err_member(err, "description", "there is no description \"%s\" (use description_file for one of your own)",
+                         settings->description);
+        return NULL;
+    }
+    const struct http_description *description = http_description_read(path, arena, err);
+    if (description == NULL) {
+        char why[sizeof err->text];
+        (void)snprintf(why, sizeof why, "%s", err->text);
+        (void)err_member(err, settings->description == NULL ? "description_file" : "description", "%s", why);
+    }
+    return description;
+}
+
+/* ---- constants ------------------------------------------------------------------------------------------------------- */
+
+static void add_pairs(struct conf_pairs *constants, const struct conf_pair *more, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        http_constants_add(constants, more[i].key, more[i].value);
+    }
+}
+
+static int check_needs(const struct http_description *description, const struct conf_pairs *constants, const struct conf_pair *own,
+                       size_t n_own, struct err *err) {
+    for (size_t i = 0; i < description->needs.n; i++) {
+        const char *name = description->needs.items[i];
+        const struct conf_pair *found = http_constants_find(constants, name);
+        if (found != NULL && found->value != NULL && found->value[0] != '\0') {
+            continue;
+        }
+        for (size_t k = 0; k < n_own; k++) {
+            if (strcmp(own[k].key, name) == 0) {
+                const char *key = strcmp(name, "secret") == 0           ? "secret_file"
+                                  : strcmp(name, "receipt_secret") == 0 ? "receipt_secret_file"
+                                                                        : name;
+                return err_member(err, key, "is needed by this provider");
+            }
+        }
+        return err_member(err, "variables", "the provider needs %s", name);
+    }
+    return 0;
+}
+
+int http_settings_constants(const struct http_settings *settings, const struct http_description *description,
+                            const struct http_secrets *secrets, struct arena *arena, struct conf_pairs *constants_r, struct err *err) {
+    const struct conf_pair own[] = {{"from", settings->from},
+                                    {"username", settings->username},
+                                    {"secret", secrets->secret},
+                                    {"receipt_secret", secrets->receipt_secret},
+                                    {"receipt_url", settings->receipt_url}};
+    size_t n_own = sizeof own / sizeof own[0];
+    size_t n = settings->variables.n + description->defaults.n + secrets->members.n + n_own;
+    *constants_r = (struct conf_pairs){arena_array(arena, n, sizeof(struct conf_pair)), 0};
+    if (constants_r->items == NULL) {
+        return err_no_memory(err);
+    }
+    add_pairs(constants_r, own, n_own);
+    add_pairs(constants_r, settings->variables.items, settings->variables.n);
+    add_pairs(constants_r, secrets->members.items, secrets->members.n);
+    return check_needs(description, constants_r, own, n_own, err) < 0 ? -1
+                                                                      : http_description_add_defaults(description, constants_r, arena, err);
+}
+
+/* ---- check ----------------------------------------------------------------------------------------------------------- */
+
+static int check_account(const struct http_settings *settings, const struct http_description *description, struct err *err) {
+    bool named = description->auth == HTTP_AUTH_BASIC || description->auth == HTTP_AUTH_AWS_SIGV4;
+    if (named && settings->username == NULL) {
+        return err_member(err, "username", "is needed by auth %s", http_auth_names[description->auth]);
+    }
+    if (description->auth != HTTP_AUTH_NONE && settings->secret_file == NULL) {
+        return err_member(err, "secret_file", "is needed by auth %s", http_auth_names[description->auth]);
+    }
+    return 0;
+}
+
+static int check_compiles(const struct http_settings *settings, const struct http_description *description, struct arena *arena,
+                          struct err *err) {
+    struct conf_pair members[] = {{"client_email", "x"}, {"project_id", "x"}, {"private_key_id", "x"}}; /* of a JSON key file */
+    struct http_secrets secrets = {.secret = settings->secret_file == NULL ? NULL : "x",
+                                   .receipt_secret = settings->receipt_secret_file == NULL ? NULL : "x",
+                                   .members = {members, description->auth == HTTP_AUTH_OAUTH_JWT ? 3 : 0}};
+    struct conf_pairs constants;
+    if (http_settings_constants(settings, description, &secrets, arena, &constants, err) < 0) {
+        return -1;
+    }
+    struct http_plan *plan = http_plan_new(description, &constants, settings->allow_insecure, arena, err);
+    if (plan == NULL) {
+        return -1;
+    }
+    http_plan_fini(plan);
+    return http_rule_new(description, arena, err) == NULL || receipt_rule_new(description, arena, err) == NULL ? -1 : 0;
+}
+
+static int check_settings(void *object, struct err *err) {
+    const struct http_settings *settings = object;
+    struct arena arena = ARENA_INIT;
+    const struct http_description *description = http_settings_description(settings, &arena, err);
+    int result = description == NULL ? -1 : http_description_check(description, err);
+    if (result == 0) {
+        result = check_account(settings, description, err) < 0 ? -1 : check_compiles(settings, description, &arena, err);
+    }
+    arena_fini(&arena);
+    return result;
+}

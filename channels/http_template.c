@@ -8,6 +8,8 @@
  * Constants in a URL are percent-encoded too, except one that begins the URL (the provider's base address). */
 #include "channels/http_template.h"
 
+#include "base/sms_text.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,6 +19,7 @@ struct piece {
     const char *text; /* literal or constant; NULL: a value */
     size_t len;
     bool encode; /* percent-encode `text` in a URL */
+    bool absent; /* a constant that has no value here */
     enum http_value value;
 };
 
@@ -58,6 +61,13 @@ void http_values_set(struct http_values *values, const struct message *message, 
     text[HTTP_NOTICE_ID] = message->notice_id;
     text[HTTP_SEVERITY] = message->severity;
     text[HTTP_LOCALE] = message->locale;
+    (void)snprintf(values->numbers[4], sizeof values->numbers[4], "%" PRId64, now_ms / 1000);
+    text[HTTP_NOW_S] = values->numbers[4];
+    if (message->text != NULL) {
+        bool ucs2 = sms_count(message->text, strlen(message->text)).ucs2;
+        text[HTTP_TEXT_TYPE] = ucs2 ? "unicode" : "text";
+        text[HTTP_TEXT_CODING] = ucs2 ? "2" : "0";
+    }
     set_expiry(values, message, now_ms, validity_max_ms);
 }
 
@@ -96,7 +106,8 @@ static int resolve(struct piece *piece, const char *name, size_t len, bool first
     for (size_t i = 0; i < constants->n; i++) {
         const struct conf_pair *pair = &constants->items[i];
         if (strlen(pair->key) == len && memcmp(pair->key, name, len) == 0) {
-            *piece = (struct piece){.text = pair->value, .len = strlen(pair->value), .encode = !first};
+            const char *value = pair->value == NULL ? "" : pair->value;
+            *piece = (struct piece){.text = value, .len = strlen(value), .encode = !first, .absent = value[0] == '\0'};
             return 0;
         }
     }
@@ -192,7 +203,7 @@ void http_put_encoded(struct buf *out, const char *text, size_t len) {
 static int fill(const struct http_template *template, const struct http_values *values, bool url, struct buf *out) {
     for (size_t i = 0; i < template->n; i++) {
         const struct piece *piece = &template->pieces[i];
-        if (piece->text == NULL && values->text[piece->value] == NULL) {
+        if (piece->absent || (piece->text == NULL && values->text[piece->value] == NULL)) {
             return 0;
         }
     }

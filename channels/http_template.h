@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/message.h"
 
-/* Every placeholder that a message can fill; the rest are the operator's (from, username, secret, variables). */
+/* Every placeholder that is filled at the time of sending; the rest are the operator's (from, username, secret, variables). */
 #define HTTP_VALUE_LIST(X)                                                                                                                 \
     X(HTTP_TO, "to")               /* the address as it is: +441632960001, a push token */                                                 \
     X(HTTP_TO_DIGITS, "to_digits") /* a number without its plus sign */                                                                    \
@@ -20,18 +20,28 @@
     X(HTTP_NOTICE_ID, "notice_id")                                                                                                         \
     X(HTTP_SEVERITY, "severity")                                                                                                           \
     X(HTTP_LOCALE, "locale")                                                                                                               \
-    X(HTTP_EXPIRES_IN_S, "expires_in_s")                                                                                                   \
+    X(HTTP_EXPIRES_IN_S, "expires_in_s") /* validity, from now */                                                                          \
     X(HTTP_EXPIRES_IN_MS, "expires_in_ms")                                                                                                 \
     X(HTTP_EXPIRES_IN_MIN, "expires_in_min")                                                                                               \
-    X(HTTP_EXPIRES_AT_S, "expires_at_s") /* seconds since 1970 */
+    X(HTTP_EXPIRES_AT_S, "expires_at_s") /* seconds since 1970 */                                                                          \
+    X(HTTP_TEXT_TYPE, "text_type")       /* SMS: text where GSM 7-bit does, else unicode */                                                \
+    X(HTTP_TEXT_CODING, "text_coding")   /* SMS: 0 where GSM 7-bit does, else 2 */                                                         \
+    X(HTTP_NOW_S, "now_s")               /* seconds since 1970 */                                                                          \
+    X(HTTP_ENDPOINT, "endpoint")         /* Web Push: where the browser listens */                                                         \
+    X(HTTP_ORIGIN, "origin")             /* tokens: scheme, host and port of the url */                                                    \
+    X(HTTP_TOKEN_END_S, "token_end_s")   /* tokens: when the token's life ends */                                                          \
+    X(HTTP_RANDOM, "random")             /* tokens: 32 hex digits, new each time */
 
 #define HTTP_VALUE_ENUM(id, name) id,
 enum http_value { HTTP_VALUE_LIST(HTTP_VALUE_ENUM) HTTP_VALUE_COUNT };
 
+struct webpush_subscription;
+
 /* The values of one message. Absent ones are NULL. */
 struct http_values {
     const char *text[HTTP_VALUE_COUNT];
-    char numbers[4][24]; /* room for the expires_* */
+    char numbers[5][24];                             /* room for the times */
+    const struct webpush_subscription *subscription; /* Web Push; else NULL */
 };
 
 /* Fills *values from a message, borrowing its strings. `validity_max_ms` 0: no limit. A message that has expired has one second left. */
@@ -39,8 +49,8 @@ void http_values_set(struct http_values *values, const struct message *message, 
 
 struct http_template; /* lives in the arena it was parsed into */
 
-/* Parses `text`. `constants` (operator's own names) are known from now on; an unknown name, an unclosed {{ or a stray }} is refused.
- * NULL with *err. */
+/* Parses `text`. `constants` (operator's own names) are known from now on; one that is NULL or empty is known but absent; an unknown name,
+ * an unclosed {{ or a stray }} is refused. NULL with *err. */
 const struct http_template *http_template_parse(const char *text, const struct conf_pairs *constants, struct arena *arena, struct err *err);
 
 /* Whether a value of the message (not a constant) begins at or before offset `end` of the text with the constants filled in. */

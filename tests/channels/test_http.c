@@ -1,11 +1,10 @@
 /* test_http: the http driver against a scripted server: what goes over the wire, how often, and what is made of the answers. */
-#include "base/arena.h"
-#include "base/conf.h"
 #include "channels/http.h"
-#include "channels/http_settings.h"
+#include "tests/support/http_kit.h"
 #include "tests/support/scripted_http.h"
 
 #include <event2/event.h>
+#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -20,14 +19,8 @@
 /* ---- a gateway on a server of its own -------------------------------------------------------------------------------- */
 
 struct bench {
-    struct event_base *base;
-    struct arena arena;
-    struct channel_env env;
-    struct gateway_settings settings;
-    struct gateway *gateway;
+    struct http_kit kit;
     struct scripted_http *server;
-    struct outcome outcomes[64];
-    int n_done;
 };
 
 /* What every test's gateway has; a test adds lines. {{base}} is the server. */
@@ -44,90 +37,30 @@ static const char usual[] =
     "timeout: 1s\n";
 static const char local[] = "allow_insecure: true\nallow_private: true\n";
 
-static const struct message example = {.notice_id = "n-1",
-                                       .key = "0123456789abcdef",
-                                       .to = "+441632960001",
-                                       .locale = "en-GB",
-                                       .notice = "mail-password-disabled",
-                                       .severity = "critical",
-                                       .title = "Your mailbox",
-                                       .text = "Your mailbox password was disabled."};
-
-static int open_gateway(struct bench *bench, const char *yaml, struct err *err) {
-    void *settings = arena_alloc(&bench->arena, sizeof(struct http_settings));
-    assert_non_null(settings);
-    bench->settings = (struct gateway_settings){.name = "test", .channel = "sms", .driver = "http", .driver_settings = settings};
-    if (conf_read_text(yaml, strlen(yaml), "test.yaml", &http_table, settings, &bench->arena, err) < 0) {
-        return -1;
-    }
-    bench->gateway = channel_http.open(&bench->env, &bench->settings, err);
-    return bench->gateway == NULL ? -1 : 0;
-}
-
-static void bench_init(struct bench *bench) {
-    memset(bench, 0, sizeof *bench);
-    bench->base = event_base_new();
-    assert_non_null(bench->base);
-    bench->env = (struct channel_env){.base = bench->base, .clock = &clock_system};
-}
-
 static void begin(struct bench *bench, const struct scripted_step *steps, size_t n, const char *more) {
-    bench_init(bench);
+    http_kit_init(&bench->kit);
     bench->server = scripted_http_start(steps, n);
     assert_non_null(bench->server);
     char yaml[4096];
     (void)snprintf(yaml, sizeof yaml, "%s%s%svariables: {base: \"http://127.0.0.1:%d\"}\n", more[0] == 'u' ? "" : usual, local, more,
                    scripted_http_port(bench->server));
     struct err err;
-    if (open_gateway(bench, yaml, &err) < 0) {
+    if (http_kit_open(&bench->kit, "sms", yaml, &err) < 0) {
         fail_msg("%s", err.text);
     }
 }
 
 static void end(struct bench *bench) {
-    if (bench->gateway != NULL) {
-        channel_http.close(bench->gateway);
-    }
+    http_kit_fini(&bench->kit);
     scripted_http_stop(bench->server);
-    arena_fini(&bench->arena);
-    event_base_free(bench->base);
-}
-
-static void on_done(void *ctx, const struct outcome *outcome) {
-    struct bench *bench = ctx;
-    bench->outcomes[bench->n_done++ % 64] = *outcome;
-}
-
-static void take(struct bench *bench, const struct message *message) {
-    struct err err;
-    assert_int_equal(channel_http.send(bench->gateway, message, INT64_MAX, on_done, bench, &err), 0);
-}
-
-/* Runs the loop until n outcomes are there, 10 s at most. */
-static void wait_for(struct bench *bench, int n) {
-    int64_t until_ms = clock_mono_ms(&clock_system) + 10000;
-    while (bench->n_done < n && clock_mono_ms(&clock_system) < until_ms) {
-        struct timeval step = {.tv_usec = 20000};
-        assert_int_equal(event_base_loopexit(bench->base, &step), 0);
-        assert_int_not_equal(event_base_dispatch(bench->base), -1);
-    }
-    assert_int_equal(bench->n_done, n);
 }
 
 static const struct outcome *deliver(struct bench *bench, const struct message *message) {
-    int before = bench->n_done;
-    take(bench, message);
-    channel_http.flush(bench->gateway);
-    assert_int_equal(bench->n_done, before); /* never from inside send() or flush() */
-    wait_for(bench, before + 1);
-    return &bench->outcomes[before % 64];
+    return http_kit_deliver(&bench->kit, message);
 }
 
-static void assert_outcome(const struct outcome *outcome, enum outcome_kind kind, enum outcome_blame blame) {
-    if (outcome->kind != kind || outcome->blame != blame || outcome->reason[0] == '\0' || strstr(outcome->reason, "163296") != NULL) {
-        fail_msg("outcome %s, blame %d, reason \"%s\"", outcome_name(outcome->kind), outcome->blame, outcome->reason);
-    }
-}
+#define assert_outcome http_kit_assert_outcome
+#define example http_kit_message
 
 #define STEPS(...) (const struct scripted_step[]){__VA_ARGS__}, sizeof((struct scripted_step[]){__VA_ARGS__}) / sizeof(struct scripted_step)
 #define ANSWER(text)                                                                                                                       \
@@ -234,26 +167,20 @@ static void nested_json_arrays_and_numbers_are_built(void **state) {
     end(&bench);
 }
 
-static char *secret_file(const char *secret) {
-    static char path[] = "/tmp/reach_test_http_XXXXXX";
-    memcpy(path + sizeof path - 7, "XXXXXX", 6);
+static void check_auth(const char *kind, const char *expected) {
+    char path[] = "/tmp/reach_test_http_XXXXXX";
     int fd = mkstemp(path);
     assert_true(fd >= 0);
-    assert_int_equal(write(fd, secret, strlen(secret)), (ssize_t)strlen(secret));
+    assert_int_equal(write(fd, "s3cret\n", 7), 7);
     (void)close(fd);
-    return path;
-}
-
-static void check_auth(const char *kind, const char *expected) {
-    char *path = secret_file("s3cret\n");
     char more[300];
     (void)snprintf(more, sizeof more, "auth: %s\nsecret_file: %s\n", kind, path);
     struct bench bench;
     begin(&bench, STEPS(ANSWER(json_answer(0, "HTTP/1.1 200 OK", queued))), more);
+    (void)unlink(path);
     assert_outcome(deliver(&bench, &example), OUTCOME_SENT, BLAME_NONE);
     assert_non_null(strstr(scripted_http_request(bench.server, 0), expected));
     end(&bench);
-    (void)unlink(path);
 }
 
 static void each_kind_of_auth_shows_the_secret_where_it_belongs(void **state) {
@@ -308,10 +235,10 @@ static void connections_are_kept_and_used_again(void **state) {
     struct bench bench;
     begin(&bench, STEPS(ANSWER(json_answer(0, "HTTP/1.1 200 OK", queued))), "parallel: 4\nconnections: 4\n");
     for (int i = 0; i < 40; i++) {
-        take(&bench, &example);
+        http_kit_take(&bench.kit, &example);
     }
-    channel_http.flush(bench.gateway);
-    wait_for(&bench, 40);
+    channel_http.flush(bench.kit.gateway);
+    http_kit_wait(&bench.kit, 40);
     assert_int_equal(scripted_http_requests(bench.server), 40);
     assert_in_range(scripted_http_connections(bench.server), 1, 4);
     end(&bench);
@@ -336,16 +263,25 @@ static void refused_connection_is_retry_and_the_gateways_fault(void **state) {
     end(&bench);
 }
 
+static void on_late_done(void *ctx, const struct outcome *outcome) {
+    struct outcome *copy = ctx;
+    *copy = *outcome;
+}
+
 static void attempt_whose_lease_has_run_out_does_not_begin(void **state) {
     (void)state;
     struct bench bench;
     begin(&bench, STEPS(ANSWER(json_answer(0, "HTTP/1.1 200 OK", queued))), "");
     struct err err;
     int64_t past_ms = clock_mono_ms(&clock_system) - 1;
-    assert_int_equal(channel_http.send(bench.gateway, &example, past_ms, on_done, &bench, &err), 0);
-    channel_http.flush(bench.gateway);
-    wait_for(&bench, 1);
-    assert_outcome(&bench.outcomes[0], OUTCOME_RETRY, BLAME_NONE);
+    struct outcome outcome = {.kind = OUTCOME_SENT};
+    assert_int_equal(channel_http.send(bench.kit.gateway, &example, past_ms, on_late_done, &outcome, &err), 0);
+    channel_http.flush(bench.kit.gateway);
+    int64_t until_ms = past_ms + 5000;
+    while (outcome.kind == OUTCOME_SENT && clock_mono_ms(&clock_system) < until_ms) {
+        (void)event_base_loop(bench.kit.base, EVLOOP_ONCE);
+    }
+    assert_outcome(&outcome, OUTCOME_RETRY, BLAME_NONE);
     assert_int_equal(scripted_http_requests(bench.server), 0);
     end(&bench);
 }
@@ -355,20 +291,20 @@ static void close_reports_what_is_under_way_as_unknown_and_the_rest_as_retry(voi
     struct bench bench;
     begin(&bench, STEPS({SCRIPTED_STALL, NULL, 0}), "parallel: 2\n");
     for (int i = 0; i < 3; i++) {
-        take(&bench, &example);
+        http_kit_take(&bench.kit, &example);
     }
-    channel_http.flush(bench.gateway);
+    channel_http.flush(bench.kit.gateway);
     int64_t until_ms = clock_mono_ms(&clock_system) + 5000;
     while (scripted_http_requests(bench.server) < 2 && clock_mono_ms(&clock_system) < until_ms) {
-        (void)event_base_loop(bench.base, EVLOOP_NONBLOCK);
+        (void)event_base_loop(bench.kit.base, EVLOOP_NONBLOCK);
     }
-    assert_int_equal(bench.n_done, 0);
-    channel_http.close(bench.gateway);
-    bench.gateway = NULL;
-    assert_int_equal(bench.n_done, 3);
-    assert_outcome(&bench.outcomes[0], OUTCOME_UNKNOWN, BLAME_GATEWAY);
-    assert_outcome(&bench.outcomes[1], OUTCOME_UNKNOWN, BLAME_GATEWAY);
-    assert_outcome(&bench.outcomes[2], OUTCOME_RETRY, BLAME_NONE);
+    assert_int_equal(bench.kit.n_done, 0);
+    channel_http.close(bench.kit.gateway);
+    bench.kit.gateway = NULL;
+    assert_int_equal(bench.kit.n_done, 3);
+    assert_outcome(&bench.kit.outcomes[0], OUTCOME_UNKNOWN, BLAME_GATEWAY);
+    assert_outcome(&bench.kit.outcomes[1], OUTCOME_UNKNOWN, BLAME_GATEWAY);
+    assert_outcome(&bench.kit.outcomes[2], OUTCOME_RETRY, BLAME_NONE);
     end(&bench);
 }
 
@@ -486,10 +422,11 @@ static void answer_of_many_kinds_never_leaks_the_address(void **state) {
 
 static void assert_refused(const char *yaml, const char *expected) {
     struct bench bench;
-    bench_init(&bench);
+    http_kit_init(&bench.kit);
+    bench.server = NULL;
     struct err err;
     err_clear(&err);
-    assert_int_equal(open_gateway(&bench, yaml, &err), -1);
+    assert_int_equal(http_kit_open(&bench.kit, "sms", yaml, &err), -1);
     char whole[600];
     (void)snprintf(whole, sizeof whole, "%s: %s", err.member, err.text);
     if (strstr(whole, expected) == NULL) {
@@ -521,14 +458,15 @@ static void fault_39_bad_urls_are_refused_when_the_gateway_is_opened(void **stat
 static void fault_39_private_address_is_refused_unless_allowed(void **state) {
     (void)state;
     struct bench bench;
-    bench_init(&bench);
+    http_kit_init(&bench.kit);
+    bench.server = NULL;
     static const struct scripted_step step[] = {{SCRIPTED_STALL, NULL, 0}};
     bench.server = scripted_http_start(step, 1);
     assert_non_null(bench.server);
     char yaml[600];
     (void)snprintf(yaml, sizeof yaml, "url: \"http://localhost:%d/\"\nallow_insecure: true\n", scripted_http_port(bench.server));
     struct err err;
-    assert_int_equal(open_gateway(&bench, yaml, &err), 0);
+    assert_int_equal(http_kit_open(&bench.kit, "sms", yaml, &err), 0);
     const struct outcome *outcome = deliver(&bench, &example);
     assert_outcome(outcome, OUTCOME_RETRY, BLAME_GATEWAY);
     assert_non_null(strstr(outcome->reason, "allow_private"));
