@@ -1,0 +1,215 @@
+#!/bin/bash
+# The mission, step by step, with a real Redis and gateways that swallow everything: who is stranded, what new contact points, receipts
+# and control jobs change, and that nothing is cleared or released too early. What messages look like is tested elsewhere.
+# shellcheck source=tests/support/lib.sh
+. "$(dirname "$0")/../support/lib.sh"
+
+setup_reachd() {
+    start_redis
+    CONFIG=$T/reachd.yaml
+    cat >"$CONFIG" <<EOF
+redis: {address: "unix:$REDIS_SOCK", lease: 2s}
+templates: {directory: $TOP/templates/messages}
+own_domains:
+  - {domain: walton.example, aliases: [mail.walton.example], plus_addressing: true}
+gateways:
+  - {name: mail, channel: email, driver: "null"}
+  - {name: sms, channel: sms, driver: "null"}
+emergency:
+  notice: account-compromised
+  data: {reset_url: "https://walton.example/secure"}
+routes:
+  - name: security
+    steps:
+      - {channel: email, success: sent, wait: 0s}
+      - {channel: sms, success: sent, wait: 0s}
+      - {channel: banner, success: seen, wait: 7d}
+  - name: patient
+    steps:
+      - {channel: email, success: delivered, wait: 60s}
+      - {channel: sms, success: sent, wait: 0s}
+default_route: security
+EOF
+    start_reachd --config "$CONFIG"
+}
+
+job() { rcli XADD reach:intake '*' job "$1" >"$T/xadd"; }
+receipt() { rcli XADD reach:receipts '*' receipt "$1" >"$T/xadd"; }
+
+# notice ID CUSTOMER CONTACTS [MORE]: a job that disables CUSTOMER's mailbox at walton.example
+notice() {
+    job "{\"v\":1,\"type\":\"notice\",\"id\":\"$1\",\"notice\":\"mail-password-disabled\",\"customer\":{\"id\":\"$2\",\"locale\":\"en\",
+        \"contacts\":[$3]},\"disables\":{\"accounts\":[\"$2@walton.example\"]},\"data\":{\"reset_url\":\"https://walton.example/reset\"}${4:-}}"
+}
+EMAIL='{"channel":"email","address":"someone@example.org"}'
+PHONE='{"channel":"sms","address":"+441632960001"}'
+
+state_of() { ctl --json notice show "$1" 2>/dev/null | json - 'd["state"]'; }
+state_is() { [ "$(state_of "$1")" = "$2" ]; }
+comes_to() { wait_until 15 "notice $1 is $2" state_is "$1" "$2"; }
+allowed() { rcli FCALL reach_allowed 1 "reach:$1:{$2}"; }
+in_hash() { [ "$(rcli HEXISTS "reach:$1" "$2")" = 1 ]; }
+not_in_hash() { ! in_hash "$1" "$2"; }
+is_allowed() { [ "$(allowed "$1" "$2")" = "$3" ]; }
+
+it_clears_an_account_once_its_customer_was_reached() {
+    setup_reachd
+    notice n1 ada "$EMAIL"
+    comes_to n1 reached
+    equal 1 "$(allowed clearance ada@walton.example)" "clearance"
+    equal 1 "$(allowed release ada)" "release"
+    ctl clearance check ADA+x@mail.walton.example >/dev/null
+}
+
+it_strands_a_customer_whose_other_address_is_the_same_mailbox() {
+    notice n2 bob '{"channel":"email","address":"Bob+shop@MAIL.walton.example"}'
+    comes_to n2 stranded
+    in_hash holds bob@walton.example || fail "no hold"
+    in_hash desk n2 || fail "no desk case"
+    contains "$(rcli GET 'reach:banner:{bob}')" '"notice":"n2"' "banner"
+    equal 0 "$(allowed clearance bob@walton.example)" "clearance"
+    equal 0 "$(allowed release bob)" "release"
+    equal 4 "$(status_of ctl clearance check ada@walton.example bob@walton.example)" "exit of clearance check"
+}
+
+it_reaches_a_stranded_customer_as_soon_as_a_new_contact_point_appears() {
+    job '{"v":1,"type":"contact","id":"c1","customer":{"id":"bob","accounts":["bob@walton.example"],"contacts":['"$PHONE"']}}'
+    comes_to n2 reached
+    not_in_hash holds bob@walton.example || fail "the hold stays"
+    not_in_hash desk n2 || fail "the desk case stays"
+    equal 1 "$(allowed clearance bob@walton.example)" "clearance"
+}
+
+it_knows_from_the_contact_book_what_a_later_job_does_not_say() {
+    job '{"v":1,"type":"notice","id":"n3","notice":"mail-password-disabled","customer":{"id":"bob","locale":"en"},
+        "disables":{"accounts":["bob@walton.example"]},"data":{"reset_url":"https://walton.example/reset"}}'
+    comes_to n3 reached
+    job '{"v":1,"type":"notice","id":"n4","notice":"mail-password-disabled","customer":{"id":"nobody"},
+        "disables":{"accounts":["bob@walton.example"]},"data":{"reset_url":"https://walton.example/reset"}}'
+    wait_until 10 "the unknown customer is a dead letter" sh -c "redis-cli -s $REDIS_SOCK XRANGE reach:dead - + | grep -q 'customer.id'"
+}
+
+it_takes_the_clearance_back_when_a_bounce_comes_late() {
+    receipt '{"v":1,"notice":"n1","status":"bounced","detail":"550 5.1.1"}'
+    wait_until 10 "the clearance is gone" is_allowed clearance ada@walton.example 0
+    in_hash desk n1 || fail "no desk case"
+    in_hash holds ada@walton.example || fail "no hold"
+    equal 0 "$(allowed release ada)" "release"
+    state_is n1 reached || fail "a final state was left"
+}
+
+it_waits_for_the_evidence_that_the_route_asks_for() {
+    notice n5 cleo "$EMAIL,$PHONE" ',"route":"patient"'
+    comes_to n5 sent
+    equal 0 "$(allowed clearance cleo@walton.example)" "clearance before the receipt"
+    receipt '{"v":1,"notice":"n5","status":"delivered"}'
+    comes_to n5 reached
+    equal 1 "$(allowed clearance cleo@walton.example)" "clearance after the receipt"
+}
+
+it_moves_to_the_next_step_when_the_mail_bounces() {
+    notice n6 dora "$EMAIL,$PHONE" ',"route":"patient"'
+    comes_to n6 sent
+    receipt '{"v":1,"notice":"n6","status":"bounced"}'
+    comes_to n6 reached
+    contains "$(ctl notice show n6)" "sms through sms" "timeline"
+}
+
+it_counts_a_seen_banner_as_having_reached_a_stranded_customer() {
+    notice n7 eve ''
+    comes_to n7 stranded
+    receipt '{"v":1,"notice":"n7","customer":"eve","status":"delivered"}'
+    receipt '{"v":1,"notice":"n7","customer":"eve","status":"seen"}'
+    comes_to n7 reached
+    equal 1 "$(allowed clearance eve@walton.example)" "clearance"
+}
+
+it_applies_the_same_receipt_once() {
+    receipt '{"v":1,"notice":"n7","customer":"eve","status":"seen"}'
+    receipt '{"v":1,"notice":"n7","customer":"eve","status":"seen"}'
+    wait_until 10 "the receipts are acknowledged" sh -c "redis-cli -s $REDIS_SOCK XPENDING reach:receipts reachd | head -n1 | grep -qx 0"
+    state_is n7 reached || fail "the state changed"
+}
+
+it_makes_a_desk_case_at_once_where_only_a_banner_survives() {
+    notice n8 fay '{"channel":"banner","address":"fay@walton.example"}'
+    wait_until 10 "desk case" in_hash desk n8
+    equal 0 "$(allowed clearance fay@walton.example)" "clearance"
+    comes_to n8 sent
+    receipt '{"v":1,"notice":"n8","customer":"fay","status":"seen"}'
+    comes_to n8 reached
+    equal 1 "$(allowed clearance fay@walton.example)" "clearance"
+    not_in_hash desk n8 || fail "the desk case stays"
+}
+
+it_ends_one_notice_or_all_of_a_customer_on_resolve_and_cancel() {
+    notice n9 gil ''
+    comes_to n9 stranded
+    notice n10 gil ''
+    comes_to n10 stranded
+    job '{"v":1,"type":"cancel","id":"x1","notice":"n9"}'
+    comes_to n9 cancelled
+    equal 0 "$(allowed release gil)" "release while n10 is open"
+    notice n11 gil ''
+    comes_to n11 stranded
+    job '{"v":1,"type":"resolve","id":"x2","customer":{"id":"gil"}}'
+    comes_to n10 resolved
+    comes_to n11 resolved
+    equal 1 "$(allowed release gil)" "release"
+    equal '' "$(rcli GET 'reach:banner:{gil}')" "banner"
+    equal 0 "$(allowed clearance gil@walton.example)" "clearance"
+}
+
+it_lets_a_person_close_a_case_without_clearing_the_account() {
+    notice n12 hal ''
+    comes_to n12 stranded
+    job '{"v":1,"type":"desk","id":"x3","notice":"n12","by":"kim","note":"told by letter"}'
+    comes_to n12 stranded-handed-to-desk
+    not_in_hash desk n12 || fail "the desk case stays"
+    in_hash holds hal@walton.example || fail "the hold is gone"
+    equal 0 "$(allowed clearance hal@walton.example)" "clearance"
+}
+
+it_raises_the_alarm_when_an_account_is_disabled_without_clearance() {
+    notice n13 ivy ''
+    comes_to n13 stranded
+    job '{"v":1,"type":"contact","id":"c2","customer":{"id":"jon","accounts":["jon@walton.example"],"contacts":['"$PHONE"']}}'
+    job '{"v":1,"type":"disabled","id":"d1","account":"JON@mail.walton.example"}'
+    comes_to emergency:d1 reached
+    contains "$(rcli XRANGE reach:events - +)" '"type":"alarm"' "event"
+    job '{"v":1,"type":"disabled","id":"d2","account":"ivy@walton.example"}'
+    comes_to emergency:d2 stranded
+    job '{"v":1,"type":"disabled","id":"d3","account":"whose@walton.example"}'
+    wait_until 10 "a case asks whose it is" in_hash desk d3
+    equal 3 "$(rcli HGET reach:counters count:alarm.disabled-without-clearance)" "alarms"
+    job '{"v":1,"type":"disabled","id":"d4","account":"cleo@walton.example"}'
+    wait_until 10 "the job is done" sh -c "redis-cli -s $REDIS_SOCK XPENDING reach:intake reachd | head -n1 | grep -qx 0"
+    equal 3 "$(rcli HGET reach:counters count:alarm.disabled-without-clearance)" "alarms after a cleared account"
+    lacks "$(cat "$T/reachd.log")" "ivy@walton" "log"
+}
+
+it_clears_only_the_customers_own_account() {
+    job '{"v":1,"type":"notice","id":"n14","notice":"mail-password-disabled","customer":{"id":"kai","accounts":["kai@walton.example"],
+        "contacts":['"$PHONE"',{"channel":"email","address":"lea@walton.example"}]},
+        "disables":{"domains":["walton.example"]},"data":{"reset_url":"https://walton.example/reset"}}'
+    comes_to n14 reached
+    equal 1 "$(allowed clearance kai@walton.example)" "own account"
+    equal 0 "$(allowed clearance lea@walton.example)" "somebody else's account"
+}
+
+it_answers_no_to_whatever_is_not_a_record_of_reachd() {
+    rcli SET 'reach:clearance:{m@walton.example}' yes >/dev/null
+    rcli SET 'reach:clearance:{n@walton.example}' '{"granted_at":"2026-01-01T00:00:00Z","notice":"n1"}' >/dev/null
+    rcli HSET 'reach:clearance:{o@walton.example}' a b >/dev/null
+    for account in m n o p; do
+        equal 0 "$(allowed clearance $account@walton.example)" "clearance of $account"
+    done
+}
+
+it_accounts_for_everything_at_the_end() {
+    equal 0 "$(ctl --json status | json - 'd["unaccounted"]')" "unaccounted"
+    stop reachd
+    equal 0 "$STATUS" "exit of reachd"
+}
+
+run_cases
