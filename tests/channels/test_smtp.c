@@ -368,7 +368,7 @@ static void fault_27_without_starttls_nothing_is_sent(void **state) {
     (void)state;
     struct mail_peer *peer = mail_peer_start(NULL, NULL); /* offers no STARTTLS, as if a man in the middle had taken it out */
     struct mail_kit kit;
-    mail_kit_open(&kit, mail_peer_port(peer), one_session);
+    mail_kit_open(&kit, "127.0.0.1", mail_peer_port(peer), one_session);
     assert_non_null(kit.gateway);
     const struct outcome *outcome = mail_kit_send_one(&kit, "ada@example.org", 27);
     assert_outcome(outcome, OUTCOME_RETRY, BLAME_GATEWAY, "");

@@ -32,10 +32,10 @@ static int no_banner(void *ctx, const struct message *message, channel_done_fn *
     return err_set(err, ERR_CONFLICT, "no banners here");
 }
 
-static void open_gateway(struct mail_kit *kit, int port, const char *yaml) {
+void mail_kit_open(struct mail_kit *kit, const char *host, int port, const char *yaml) {
     char text[4096];
     memset(kit, 0, sizeof *kit);
-    int n = snprintf(text, sizeof text, "host: 127.0.0.1\nport: %d\nfrom_address: notices@walton.example\n%s", port, yaml);
+    int n = snprintf(text, sizeof text, "host: %s\nport: %d\nfrom_address: notices@walton.example\n%s", host, port, yaml);
     kit->outcomes = calloc(MAIL_KIT_MAX, sizeof *kit->outcomes);
     kit->n_answers = calloc(MAIL_KIT_MAX, sizeof *kit->n_answers);
     kit->base = event_base_new();
@@ -51,14 +51,10 @@ static void open_gateway(struct mail_kit *kit, int port, const char *yaml) {
     }
 }
 
-void mail_kit_open(struct mail_kit *kit, int port, const char *yaml) {
-    open_gateway(kit, port, yaml);
-}
-
 void mail_kit_open_plain(struct mail_kit *kit, int port, const char *yaml) {
     char text[2048];
     (void)snprintf(text, sizeof text, "tls: plaintext-on-loopback\n%s", yaml);
-    open_gateway(kit, port, text);
+    mail_kit_open(kit, "127.0.0.1", port, text);
     if (kit->gateway == NULL) {
         give_up("cannot open the gateway: %s", kit->err.text);
     }

@@ -19,10 +19,11 @@ struct mail_kit {
     size_t n_sent, n_answered;
 };
 
-/* Opens a gateway to 127.0.0.1:port with `yaml` (lines of keys, may be "") besides host, port and from_address. */
-void mail_kit_open(struct mail_kit *kit, int port, const char *yaml);
+/* Opens a gateway to host:port with `yaml` (lines of keys, may be "") besides host, port and from_address. kit->gateway is NULL where
+ * that fails. */
+void mail_kit_open(struct mail_kit *kit, const char *host, int port, const char *yaml);
 
-/* The same with `tls: plaintext-on-loopback`. */
+/* The same with `tls: plaintext-on-loopback` to 127.0.0.1; a failure ends the test. */
 void mail_kit_open_plain(struct mail_kit *kit, int port, const char *yaml);
 
 /* Closes and frees. Mails in flight are answered by then. */
