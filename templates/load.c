@@ -146,6 +146,7 @@ static int load_words(struct loader *loader, const struct notice_words *notice, 
         return -1;
     }
     words->file = source.file;
+    words->text = source.text;
     loader->locale = locale->locale;
     struct compiler compiler = {.arena = &loader->set->arena,
                                 .report = loader->report,

@@ -38,6 +38,7 @@ enum part { PART_SUBJECT, PART_PREHEADER, PART_FROM, PART_TITLE, PART_LINK, PART
 /* One channel of one locale: one file. */
 struct words {
     const char *file; /* relative to the set */
+    const char *text; /* the whole file, for the checks */
     bool has[PART_COUNT];
     struct program part[PART_COUNT];
     struct program content; /* what the layout wraps */

@@ -34,9 +34,9 @@ static const struct fixture_file fixture_base[] = {
                       "  - {name: when, type: date, example: \"2026-12-23T18:00:00Z\", required: false}\n"
                       "  - {name: count, type: number, example: \"3\", required: false}\n"
                       "  - {name: yes, type: flag, example: \"true\", required: false}\n"},
-    {"n/en/email.md", "---\nsubject: \"About {{word}}\"\n---\nHello {{word}}\n"},
+    {"n/en/email.md", "---\nsubject: \"About {{word}}\"\npreheader: p\n---\nHello {{word}}\n"},
     {"n/en/sms.txt", "Walton: {{word}}, see walton.example/check\n"},
-    {"n/en/push.md", "---\ntitle: \"{{word}}\"\n---\nPush {{word}}\n"},
+    {"n/en/push.md", "---\ntitle: \"{{word}}\"\n---\nPush {{word}}, see walton.example\n"},
     {"n/en/banner.md", "---\ntitle: \"{{word}}\"\n---\nBanner {{word}}\n"},
 };
 
@@ -110,6 +110,23 @@ static inline void fixture_refused(const char *file, int line, const char *text)
         fail_msg("no finding %s:%d: ...%s...", file, line, text);
     }
     template_report_fini(&report);
+}
+
+/* Loads a set that must be accepted, with advice that holds `text` in `file`. */
+static inline void fixture_advised(const char *file, const char *text) {
+    struct err err = {0};
+    struct template_report report = {0};
+    struct template_set *set = template_set_load(fixture_dir, &report, &err);
+    bool found = false;
+    for (size_t i = 0; i < report.n; i++) {
+        const struct template_finding *finding = &report.findings[i];
+        found = found || (!finding->is_error && strcmp(finding->file, file) == 0 && strstr(finding->text, text) != NULL);
+    }
+    if (set == NULL || !found) {
+        fail_msg("no advice %s: ...%s... (%s)", file, text, err.text);
+    }
+    template_report_fini(&report);
+    template_set_free(set);
 }
 
 /* Renders with `data` (JSON text). 0 or -1 with *err. */

@@ -171,8 +171,9 @@ static void the_nearest_locale_of_the_language_is_used(void **state) {
 static void built_in_values_are_masked_and_written_for_the_reader(void **state) {
     (void)state;
     fixture_write(
-        "n/en/sms.txt",
-        "{{word}}{{#name}} {{name}}{{/name}}{{#account}} {{account}}{{/account}}{{#effective_at}} {{effective_at}}|{{date effective_at}}|"
+        "n/en/push.md",
+        "---\ntitle: t\n---\n{{word}}{{#name}} {{name}}{{/name}}{{#account}} {{account}}{{/account}}{{#effective_at}} "
+        "{{effective_at}}|{{date effective_at}}|"
         "{{time effective_at}}{{/effective_at}}{{#in_force}} now{{/in_force}}{{^in_force}} later{{/in_force}} {{company}} {{check_url}}\n");
     struct template_set *set = fixture_load();
     struct template_values values = {.customer_name = "Ada",
@@ -180,13 +181,13 @@ static void built_in_values_are_masked_and_written_for_the_reader(void **state) 
                                      .time_zone = "Europe/Berlin",
                                      .effective_at_ms = 1798048800000,
                                      .now_ms = 1797000000000};
-    struct message m = render(set, CHANNEL_SMS, "{\"word\":\"x\"}", values);
+    struct message m = render(set, CHANNEL_PUSH, "{\"word\":\"x\"}", values);
     assert_string_equal(m.text, "x Ada a••@walton.example December 23, 2026 at 7:00 PM GMT+1|December 23, 2026|7:00 PM GMT+1 later Walton "
                                 "https://walton.example/check");
-    m = render(set, CHANNEL_SMS, "{\"word\":\"x\"}", (struct template_values){0});
+    m = render(set, CHANNEL_PUSH, "{\"word\":\"x\"}", (struct template_values){0});
     assert_string_equal(m.text, "x now Walton https://walton.example/check");
     values = (struct template_values){.customer_name = "evil.com pays"};
-    m = render(set, CHANNEL_SMS, "{\"word\":\"x\"}", values);
+    m = render(set, CHANNEL_PUSH, "{\"word\":\"x\"}", values);
     assert_string_equal(m.text, "x now Walton https://walton.example/check");
     template_set_free(set);
 }
