@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "dispatcher/alarm.h"
 #include "dispatcher/intake.h"
+#include "dispatcher/lost.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -64,9 +65,19 @@ enum { CONTACT_EFFECTS_MAX = 1024 };
 void control_contact(struct worker *w, struct work *work, const char *book_text, int64_t now_ms) {
     struct err why;
     err_clear(&why);
-    struct queue_effect *effects = arena_array(&work->arena, CONTACT_EFFECTS_MAX, sizeof *effects);
-    if (effects == NULL || work_person(work, &w->place, book_text, BOOK_WHOLE, now_ms, &why) < 0) {
+    if (work_person(work, &w->place, book_text, BOOK_WHOLE, now_ms, &why) < 0) {
         intake_refuse(w, work, NOTICE_DEAD, &why);
+        return;
+    }
+    lost_withdraw(w, work, now_ms); /* comes back through control_record_contact() */
+}
+
+void control_record_contact(struct worker *w, struct work *work, int64_t now_ms) {
+    struct err why;
+    struct queue_effect *effects = arena_array(&work->arena, CONTACT_EFFECTS_MAX, sizeof *effects);
+    if (effects == NULL) {
+        log_error("contact job %s: out of memory; it comes back after its lease", work->id);
+        worker_drop(w, work);
         return;
     }
     const char *customer = work->document.job.customer.id;

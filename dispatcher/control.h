@@ -11,6 +11,9 @@ int control_prepare(struct worker *worker, struct work **work, struct err *why);
 /* Merges a `contact` job into the contact book (`book_text` is what the book holds, or NULL) and drops the work. */
 void control_contact(struct worker *worker, struct work *work, const char *book_text, int64_t now_ms);
 
+/* Second half of it, once what the news costs is settled: writes the book, wakes the customer's notices, drops the work. */
+void control_record_contact(struct worker *worker, struct work *work, int64_t now_ms);
+
 /* A desk case that belongs to no notice (an alarm about an unknown account) is closed; drops the work. */
 void control_close_case(struct worker *worker, struct work *work);
 

@@ -116,9 +116,11 @@ int queue_lookup(struct queue *queue, const char *const *ids, const char *const 
 
 /* ---- read --------------------------------------------------------------------------------------------------------- */
 enum queue_ask_kind {
-    QUEUE_ASK_STRING,      /* the string under `key` (without the prefix) */
-    QUEUE_ASK_FIELD,       /* `field` of the hash under `key` */
-    QUEUE_ASK_OPEN_NOTICES /* ids of the notices of customer `key` that are not finished, newest first, separated by blanks; at most 100 */
+    QUEUE_ASK_STRING,         /* the string under `key` (without the prefix) */
+    QUEUE_ASK_FIELD,          /* `field` of the hash under `key` */
+    QUEUE_ASK_OPEN_NOTICES,   /* ids of the notices of customer `key` that are not finished, newest first, separated by blanks; among the
+                                 newest 100 */
+    QUEUE_ASK_REACHED_NOTICES /* the same of those that ended in `reached` */
 };
 
 struct queue_ask {

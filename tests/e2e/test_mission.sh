@@ -98,6 +98,18 @@ it_takes_the_clearance_back_when_a_bounce_comes_late() {
     state_is n1 reached || fail "a final state was left"
 }
 
+it_takes_the_clearance_back_when_the_contact_point_is_lost() {
+    notice n15 meg "$EMAIL"
+    comes_to n15 reached
+    equal 1 "$(allowed clearance meg@walton.example)" "clearance"
+    job '{"v":1,"type":"contact","id":"c3","customer":{"id":"meg","contacts":['"$EMAIL,$PHONE"']}}'
+    job '{"v":1,"type":"contact","id":"c4","customer":{"id":"meg","contacts":['"$PHONE"',
+        {"channel":"email","address":"someone@example.org","status":"withdrawn"}]}}'
+    wait_until 10 "the clearance is gone" is_allowed clearance meg@walton.example 0
+    in_hash desk n15 || fail "no desk case"
+    contains "$(ctl notice show n15)" "does not work any more" "timeline"
+}
+
 it_waits_for_the_evidence_that_the_route_asks_for() {
     notice n5 cleo "$EMAIL,$PHONE" ',"route":"patient"'
     comes_to n5 sent
