@@ -12,7 +12,9 @@ def main(directory):
         files = {line["recipient"].lower(): line["file"] for line in map(json.loads, file)}
     with open(os.path.join(directory, "jobs.ndjson"), encoding="utf-8") as file:
         jobs = {job["id"]: job for job in map(json.loads, file)}
-    rich = next((line for line in truth if line["kind"] == "rich" and "@gone.example" in json.dumps(jobs[line["job"]])), truth[0])
+    several = [line for line in truth if line["kind"] == "rich"]
+    several.sort(key=lambda line: "@gone.example" not in json.dumps(jobs[line["job"]]))     # those who needed a fallback first
+    rich = several[0] if several else truth[0]
     alone = next((line for line in truth if line["kind"] == "disguised"), truth[0])
     ctl = os.path.join(directory, "ctl")
     hints = [("%s customer show %s" % (ctl, alone["customer"]), "the \"other\" address is the same mailbox"),

@@ -35,7 +35,10 @@ clean_up() {
     end_of "$world" || true
     end_of "$reachd" || true
     end_of "$peer" || true
-    if [ "$status" -ne 0 ]; then say "demo: failed; logs and data are in $DIR" >&2; fi
+    if [ "$status" -ne 0 ]; then
+        if [ -s "$DIR/reachd.log" ]; then tail -n 15 "$DIR/reachd.log" >&2; fi
+        say "demo: failed; logs and data are in $DIR" >&2
+    fi
     exit "$status"
 }
 trap clean_up EXIT

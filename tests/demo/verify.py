@@ -191,7 +191,7 @@ def table(left):
     stranded = unreachable(left)
     nothing = [line for line in stranded if not line["left"]]
     by_banner = [line for line in stranded if line["left"] == ["banner"]]
-    waiting = [line for line in left.truth.values() if left.state[line["job"]] not in FINAL | {STRANDED}]
+    waiting = [line for line in left.truth.values() if left.state.get(line["job"], "R") not in FINAL | {STRANDED}]
     print("Customers")
     row("told of the change", len(left.truth))
     for channel, name in CHANNELS:

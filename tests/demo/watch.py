@@ -13,6 +13,7 @@ import sys
 import time
 
 PATIENCE_S = float(os.environ.get("DEMO_PATIENCE_S", "100"))
+SILENCE_S = 20
 MOVING = ("accepted", "planned", "sending")
 
 
@@ -73,9 +74,13 @@ def main(directory, socket, command):
     coming = {line["job"] for line in lines(directory, "truth.ndjson") if line["comes_by"]}
     progress = Progress()
     end = time.monotonic() + PATIENCE_S
+    heard = time.monotonic()
     while time.monotonic() < end:
         answer = ask(command, "status")
+        if answer is None and time.monotonic() - heard > SILENCE_S:
+            break
         if answer is not None:
+            heard = time.monotonic()
             status = json.loads(answer)
             progress.show(status, jobs)
             if settled(status, socket, jobs, coming):
@@ -83,7 +88,7 @@ def main(directory, socket, command):
                 return 0
         time.sleep(0.25)
     progress.end()
-    print("the run has not settled within %d s" % PATIENCE_S, file=sys.stderr)
+    print("the run has not settled, or is gone, after %d s" % (PATIENCE_S - (end - time.monotonic())), file=sys.stderr)
     return 1
 
 

@@ -209,6 +209,43 @@ it_clears_only_the_customers_own_account() {
     equal 0 "$(allowed clearance lea@walton.example)" "somebody else's account"
 }
 
+# shared ID CUSTOMER CONTACTS: a notice about an account that several customers use
+shared() {
+    job "{\"v\":1,\"type\":\"notice\",\"id\":\"$1\",\"notice\":\"mail-password-disabled\",\"customer\":{\"id\":\"$2\",\"locale\":\"en\",
+        \"contacts\":[$3]},\"disables\":{\"accounts\":[\"family@walton.example\"]},\"data\":{\"reset_url\":\"https://walton.example/reset\"}}"
+}
+
+it_does_not_clear_an_account_that_another_notice_still_holds() {
+    shared n16 nan ''
+    comes_to n16 stranded
+    shared n17 ole "$EMAIL"
+    comes_to n17 reached
+    equal 0 "$(allowed clearance family@walton.example)" "clearance while nan is stranded"
+    shared n18 pam ''
+    comes_to n18 stranded
+    job '{"v":1,"type":"cancel","id":"x4","notice":"n18"}'
+    comes_to n18 cancelled
+    in_hash holds family@walton.example || fail "the hold of n16 went with n18"
+    job '{"v":1,"type":"resolve","id":"x5","notice":"n16"}'
+    comes_to n16 resolved
+    not_in_hash holds family@walton.example || fail "the hold stays"
+    shared n19 ole "$EMAIL"
+    comes_to n19 reached
+    equal 1 "$(allowed clearance family@walton.example)" "clearance when nobody holds it"
+    shared n20 nan ''
+    comes_to n20 stranded
+    equal 0 "$(allowed clearance family@walton.example)" "clearance after a new hold"
+}
+
+it_does_not_clear_on_what_was_sent_to_an_unverified_address() {
+    notice n21 quin '{"channel":"email","address":"someone@example.org","status":"unverified"}'
+    comes_to n21 reached
+    equal 0 "$(allowed clearance quin@walton.example)" "clearance"
+    in_hash desk n21 || fail "no desk case"
+    in_hash holds quin@walton.example || fail "no hold"
+    equal 0 "$(allowed release quin)" "release"
+}
+
 it_answers_no_to_whatever_is_not_a_record_of_reachd() {
     rcli SET 'reach:clearance:{m@walton.example}' yes >/dev/null
     rcli SET 'reach:clearance:{n@walton.example}' '{"granted_at":"2026-01-01T00:00:00Z","notice":"n1"}' >/dev/null

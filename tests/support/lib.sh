@@ -214,20 +214,18 @@ print(v if isinstance(v, str) else json.dumps(v))' "$PEER_DIR/index.ndjson" "$1"
 }
 
 # ---- reachd ------------------------------------------------------------------------------------------------------------------
-# make_config FILE SMTP_PORT HTTP_PORT: a configuration made from deploy/reachd.example.yaml, with its gateways pointed at the peer.
+# make_config FILE PORTS.json SOCKET: a configuration made from deploy/reachd.example.yaml, its gateways pointed at the peer.
 make_config() {
     "$PYTHON" "$TOP/tests/demo/make_config.py" "$TOP/deploy/reachd.example.yaml" "$2" "$3" >"$1" || fail "no configuration"
     chmod 600 "$1"
 }
 
-# start_reachd OPTION...: a daemon; ready once its log says so.
+# start_reachd OPTION...: a daemon; it is up once reachctl gets an answer from its Redis ($CONFIG says where that is).
 start_reachd() {
-    need reachd
-    : >"$T/reachd.log"
+    need reachd reachctl
     start reachd "$B/reachd" "$@"
-    wait_until 30 "reachd is ready" reachd_is_ready
+    wait_until 30 "reachd's Redis answers" ctl status
 }
-reachd_is_ready() { grep -q 'ready' "$T/reachd.log"; }
 
 # ctl ARGUMENT...: reachctl with the configuration of this test ($CONFIG).
 ctl() { "$B/reachctl" --config "$CONFIG" "$@"; }

@@ -140,6 +140,13 @@ void mail_kit_run(struct mail_kit *kit) {
     }
 }
 
+void mail_kit_turn(struct mail_kit *kit) {
+    channel_smtp.flush(kit->gateway);
+    if (event_base_loop(kit->base, EVLOOP_ONCE) < 0) {
+        give_up("the loop does not run");
+    }
+}
+
 const struct outcome *mail_kit_send_one(struct mail_kit *kit, const char *to, unsigned number) {
     size_t index = mail_kit_send(kit, mail_kit_message(kit, to, number));
     mail_kit_run(kit);

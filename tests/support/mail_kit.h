@@ -42,6 +42,9 @@ void mail_kit_run(struct mail_kit *kit);
 /* Flushes and runs the loop for that long. */
 void mail_kit_run_for(struct mail_kit *kit, int wait_ms);
 
+/* Flushes and waits for one turn of the loop. */
+void mail_kit_turn(struct mail_kit *kit);
+
 /* Sends one mail to `to` and waits; its outcome. */
 const struct outcome *mail_kit_send_one(struct mail_kit *kit, const char *to, unsigned number);
 
