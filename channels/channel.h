@@ -17,13 +17,14 @@ struct event_base;
 /* One configured provider (section `gateways`). */
 struct gateway_settings {
     struct conf_where where;
-    const char *name;         /* text_is_id() */
-    const char *channel;      /* a channel's name */
-    const char *driver;       /* a driver's name */
-    int64_t in_flight_max;    /* attempts at once */
-    int64_t weight;           /* share of the load among the gateways of a channel; 0: only when the others cannot */
-    const char *on_unknown;   /* "resend", "wait", "next": what to do with an unknown outcome */
-    void *driver_settings;    /* what the driver's own table describes */
+    const char *name;            /* text_is_id() */
+    const char *channel;         /* a channel's name */
+    const char *driver;          /* a driver's name */
+    int64_t in_flight_max;       /* attempts at once */
+    int64_t weight;              /* share of the load among the gateways of a channel; 0: only when the others cannot */
+    const char *on_unknown;      /* "resend", "wait", "next": what to do with an unknown outcome */
+    int64_t expected_rate_per_s; /* for estimates only; 0: not known */
+    void *driver_settings;       /* what the driver's own table describes */
 };
 
 extern const struct conf_table gateway_table;
@@ -37,8 +38,8 @@ struct channel_env {
     const struct clock *clock;
     const char *libexec_dir; /* where helper executables (reachd-mailer) are */
     const char *state_dir;   /* private directory for sockets and the like, or NULL */
-    /* Stores a website record (banner) until expires_at_ms under the customer's id; done() as for send. Given by the dispatcher, since channels
-     * know nothing of Redis. 0, or -1 with *err. */
+    /* Stores a website record (banner) until expires_at_ms under the customer's id; done() as for send. Given by the dispatcher, since
+     * channels know nothing of Redis. 0, or -1 with *err. */
     int (*put_banner)(void *ctx, const struct message *message, channel_done_fn *done, void *done_ctx, struct err *err);
     void *ctx;
 };
@@ -53,8 +54,8 @@ struct channel_driver {
      * gateway's name. `env` and `settings` are borrowed for the gateway's life. */
     struct gateway *(*open)(const struct channel_env *env, const struct gateway_settings *settings, struct err *err);
     /* Takes one message: 0 = `done` will be called exactly once; -1 with *err = not taken and nothing was sent (the caller treats it as
-     * retry). `message` is borrowed until then. Must not block. May hold it back until flush(). `not_after_mono_ms` is the lease: an attempt
-     * that has not begun on the wire by then must not begin (outcome retry). */
+     * retry). `message` is borrowed until then. Must not block. May hold it back until flush(). `not_after_mono_ms` is the lease: an
+     * attempt that has not begun on the wire by then must not begin (outcome retry). */
     int (*send)(struct gateway *gateway, const struct message *message, int64_t not_after_mono_ms, channel_done_fn *done, void *ctx,
                 struct err *err);
     /* Ends a batch: everything held back starts now. */
