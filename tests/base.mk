@@ -29,7 +29,7 @@ check-format:
 	@clang-format --dry-run -Werror $(C_FILES)
 
 check-scripts:
-	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo 'lint: no shellcheck here: scripts not looked at'; fi
+	@if command -v shellcheck >/dev/null; then shellcheck -x -P SCRIPTDIR -S warning $(SCRIPTS); else echo 'lint: no shellcheck here: scripts not looked at'; fi
 
 tidy: $(B)/gen/queue_scripts.h
 	@printf '%s\n' $(TIDY_FILES) | xargs -P 2 -n 1 deploy/tidy.sh $(filter-out -Werror -fstack-protector-strong,$(ALL_CFLAGS))
