@@ -157,12 +157,21 @@ function showSms(message) {
   $('segments').textContent = `${count.segments} ${count.segments === 1 ? 'message' : 'messages'}, ${count.units} of ${count.units_max} characters ${kind}`;
 }
 
+// A new frame for each text: changing srcdoc of a frame that is still loading can leave it empty.
+function setFrame(id, html) {
+  const old = $(id);
+  if (old.srcdoc === html) return;
+  const frame = old.cloneNode(false);
+  frame.srcdoc = html;
+  old.replaceWith(frame);
+}
+
 const show = {
   email(message) {
     $('mail-from').textContent = message.from || state.set.company;
     $('mail-subject').textContent = message.subject;
     $('mail-preheader').textContent = message.preheader || '';
-    $('mail').srcdoc = inLook(message.html);
+    setFrame('mail', inLook(message.html));
   },
   text(message) { $('plain').textContent = message.text; },
   sms: showSms,
@@ -171,7 +180,7 @@ const show = {
     $('push-text').textContent = message.text;
     $('push-link').textContent = message.link || 'the app';
   },
-  banner(message) { $('banner').srcdoc = bannerPage(message); },
+  banner(message) { setFrame('banner', bannerPage(message)); },
 };
 
 function showMessages() {
