@@ -35,7 +35,7 @@ void work_effect(struct work *work, enum queue_op op, const char *key, const cha
 
 /* ---- small JSON writing -------------------------------------------------------------------------------------------- */
 
-static void put_member(struct buf *out, const char *name, const char *value) {
+void answers_put(struct buf *out, const char *name, const char *value) {
     if (value == NULL) {
         return;
     }
@@ -48,13 +48,13 @@ static void put_member(struct buf *out, const char *name, const char *value) {
     buf_put_json_str(out, value);
 }
 
-static void put_time(struct buf *out, const char *name, int64_t ms) {
+void answers_put_time(struct buf *out, const char *name, int64_t ms) {
     char text[TIME_TEXT_MAX];
-    put_member(out, name, ms == 0 ? NULL : time_format(ms, text));
+    answers_put(out, name, ms == 0 ? NULL : time_format(ms, text));
 }
 
 /* Moves a finished text into the work's arena. NULL: no memory. */
-static const char *keep(struct work *work, struct buf *text) {
+const char *answers_keep(struct work *work, struct buf *text) {
     const char *done = buf_str(text);
     const char *copy = done == NULL ? NULL : arena_strndup(&work->arena, done, text->len);
     buf_fini(text);
@@ -63,27 +63,27 @@ static const char *keep(struct work *work, struct buf *text) {
 
 /* ---- events -------------------------------------------------------------------------------------------------------- */
 
-static void begin_event(struct work *work, const char *type, int64_t now_ms) {
+void answers_begin_event(struct work *work, const char *type, int64_t now_ms) {
     if (work->event.len > 0) {
         buf_putc(&work->event, ',');
     }
     buf_putc(&work->event, '{');
-    put_member(&work->event, "type", type);
-    put_time(&work->event, "at", now_ms);
-    put_member(&work->event, "notice", work->id);
-    put_member(&work->event, "customer", work->record.customer);
+    answers_put(&work->event, "type", type);
+    answers_put_time(&work->event, "at", now_ms);
+    answers_put(&work->event, "notice", work->id);
+    answers_put(&work->event, "customer", work->record.customer);
 }
 
 void answers_event(struct work *work, int64_t now_ms) {
-    begin_event(work, "notice", now_ms);
-    put_member(&work->event, "template", work->record.notice);
-    put_member(&work->event, "from", work->fence == 0 ? NULL : notice_state_name(work->stored));
-    put_member(&work->event, "state", notice_state_name(work->state));
-    put_member(&work->event, "reason", work->record.why);
+    answers_begin_event(work, "notice", now_ms);
+    answers_put(&work->event, "template", work->record.notice);
+    answers_put(&work->event, "from", work->fence == 0 ? NULL : notice_state_name(work->stored));
+    answers_put(&work->event, "state", notice_state_name(work->state));
+    answers_put(&work->event, "reason", work->record.why);
     if (work->try_index < work->record.n_tries && (work->next == WORK_SEND || work->state == NOTICE_REACHED)) {
         const struct record_try *t = &work->record.tries[work->try_index];
-        put_member(&work->event, "channel", t->channel);
-        put_member(&work->event, "gateway", t->gateway);
+        answers_put(&work->event, "channel", t->channel);
+        answers_put(&work->event, "gateway", t->gateway);
     }
     buf_putc(&work->event, '}');
 }
@@ -93,34 +93,21 @@ void answers_event(struct work *work, int64_t now_ms) {
 const char *answers_banner(struct work *work, const struct message *message, int64_t now_ms) {
     struct buf out = BUF_INIT;
     buf_puts(&out, "{\"v\":1");
-    put_member(&out, "notice", work->id);
-    put_member(&out, "severity", message->severity);
-    put_member(&out, "locale", message->locale);
-    put_member(&out, "dir", message->dir);
-    put_member(&out, "title", message->title);
-    put_member(&out, "text", message->text);
-    put_member(&out, "html", message->html);
-    put_member(&out, "link", message->link);
-    put_time(&out, "since", now_ms);
-    put_time(&out, "until", message->expires_at_ms);
+    answers_put(&out, "notice", work->id);
+    answers_put(&out, "severity", message->severity);
+    answers_put(&out, "locale", message->locale);
+    answers_put(&out, "dir", message->dir);
+    answers_put(&out, "title", message->title);
+    answers_put(&out, "text", message->text);
+    answers_put(&out, "html", message->html);
+    answers_put(&out, "link", message->link);
+    answers_put_time(&out, "since", now_ms);
+    answers_put_time(&out, "until", message->expires_at_ms);
     buf_putc(&out, '}');
-    return keep(work, &out);
+    return answers_keep(work, &out);
 }
 
 /* ---- a stranded customer ------------------------------------------------------------------------------------------- */
-
-static void add_hold(struct work *work, int64_t now_ms) {
-    struct buf out = BUF_INIT;
-    buf_putc(&out, '{');
-    put_member(&out, "notice", work->id);
-    put_member(&out, "customer", work->record.customer);
-    put_time(&out, "since", now_ms);
-    buf_putc(&out, '}');
-    const char *value = keep(work, &out);
-    for (size_t i = 0; i < work->record.accounts.n; i++) {
-        work_effect(work, QUEUE_HSET, value == NULL ? NULL : "holds", work->record.accounts.items[i], value, 0);
-    }
-}
 
 /* The first reason why a contact point does not survive: what the desk reads first. */
 static const char *desk_reason(const struct work *work) {
@@ -132,7 +119,7 @@ static const char *desk_reason(const struct work *work) {
             return work->reach.contacts[i].reason;
         }
     }
-    if (work->late) {
+    if (work->late || work->state == NOTICE_REACHED) {
         return work->record.why;
     }
     return work->reach.n_contacts == 0 ? "no contact point is known" : work->action.reason;
@@ -141,20 +128,20 @@ static const char *desk_reason(const struct work *work) {
 static void add_desk_case(struct work *work, const struct work_place *place, int64_t now_ms) {
     struct buf out = BUF_INIT;
     buf_putc(&out, '{');
-    put_member(&out, "notice", work->id);
-    put_member(&out, "customer", work->record.customer);
-    put_member(&out, "verdict", work->record.verdict);
-    put_member(&out, "reason", desk_reason(work));
-    put_member(&out, "owner", place->settings->desk.owner);
-    put_time(&out, "opened_at", now_ms);
-    put_time(&out, "effective_at", work->record.effective_at_ms);
-    put_time(&out, "expires_at", work->record.expires_at_ms);
-    put_member(&out, "state", "open");
+    answers_put(&out, "notice", work->id);
+    answers_put(&out, "customer", work->record.customer);
+    answers_put(&out, "verdict", work->record.verdict);
+    answers_put(&out, "reason", desk_reason(work));
+    answers_put(&out, "owner", place->settings->desk.owner);
+    answers_put_time(&out, "opened_at", now_ms);
+    answers_put_time(&out, "effective_at", work->record.effective_at_ms);
+    answers_put_time(&out, "expires_at", work->record.expires_at_ms);
+    answers_put(&out, "state", "open");
     buf_putc(&out, '}');
-    const char *value = keep(work, &out);
+    const char *value = answers_keep(work, &out);
     work_effect(work, QUEUE_HSET, value == NULL ? NULL : "desk", work->id, value, 0);
-    begin_event(work, "desk", now_ms);
-    put_member(&work->event, "state", "open");
+    answers_begin_event(work, "desk", now_ms);
+    answers_put(&work->event, "state", "open");
     buf_putc(&work->event, '}');
 }
 
@@ -183,7 +170,7 @@ int answers_strand(struct work *work, const struct work_place *place, int64_t no
         }
         log_error("notice %s: no banner for a stranded customer: %s", work->id, why.text);
     }
-    add_hold(work, now_ms);
+    answers_hold(work, now_ms);
     add_desk_case(work, place, now_ms);
     work->record.desk = true;
     buf_putf(&work->counts, "%sdesk", work->counts.len == 0 ? "" : " ");
@@ -192,63 +179,12 @@ int answers_strand(struct work *work, const struct work_place *place, int64_t no
 
 /* ---- the end ------------------------------------------------------------------------------------------------------- */
 
-/* Whether what was reached allows the account to be disabled. */
-static bool is_cleared(const struct work *work) {
-    const struct reach_contact *contact = &work->reach.contacts[work->action.contact];
-    enum evidence best = EVIDENCE_NONE;
-    for (size_t i = 0; i < work->record.n_tries; i++) {
-        const struct plan_try *t = &work->record.tries[i].plan;
-        if (t->step == work->action.step && !t->early_warning && !t->failed_later && t->best > best) {
-            best = t->best;
-        }
-    }
-    bool reacted = best >= EVIDENCE_SEEN;
-    return contact->evidence_counts && (reacted || (!contact->weak && work->reach.verdict == VERDICT_REACHABLE));
-}
-
-static void add_clearance(struct work *work, const struct work_place *place, int64_t now_ms) {
-    struct buf out = BUF_INIT;
-    int64_t expires_at_ms = now_ms + place->settings->clearance.valid_ms;
-    buf_putc(&out, '{');
-    put_time(&out, "granted_at", now_ms);
-    put_time(&out, "expires_at", expires_at_ms);
-    put_member(&out, "notice", work->id);
-    put_member(&out, "evidence", work->record.why);
-    buf_putc(&out, '}');
-    const char *value = keep(work, &out);
-    for (size_t i = 0; i < work->record.n_own; i++) {
-        const char *key = arena_printf(&work->arena, "clearance:{%s}", work->record.accounts.items[i]);
-        work_effect(work, QUEUE_SET, value == NULL ? NULL : key, NULL, value, expires_at_ms);
-    }
-    begin_event(work, "clearance", now_ms);
-    put_member(&work->event, "state", "granted");
-    buf_putc(&work->event, '}');
-    work->record.cleared = true;
-}
-
-static void drop_holds(struct work *work) {
-    for (size_t i = 0; i < work->record.accounts.n; i++) {
-        work_effect(work, QUEUE_HDEL, "holds", work->record.accounts.items[i], NULL, 0);
-    }
-}
-
 static void drop_desk_case(struct work *work, int64_t now_ms) {
     work_effect(work, QUEUE_HDEL, "desk", work->id, NULL, 0);
-    begin_event(work, "desk", now_ms);
-    put_member(&work->event, "state", "closed");
+    answers_begin_event(work, "desk", now_ms);
+    answers_put(&work->event, "state", "closed");
     buf_putc(&work->event, '}');
     work->record.desk = false;
-}
-
-static void withdraw_clearance(struct work *work, int64_t now_ms) {
-    for (size_t i = 0; i < work->record.n_own; i++) {
-        work_effect(work, QUEUE_DEL, arena_printf(&work->arena, "clearance:{%s}", work->record.accounts.items[i]), NULL, NULL, 0);
-    }
-    begin_event(work, "clearance", now_ms);
-    put_member(&work->event, "state", "withdrawn");
-    put_member(&work->event, "reason", work->record.why);
-    buf_putc(&work->event, '}');
-    work->record.cleared = false;
 }
 
 int answers_late(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
@@ -256,11 +192,11 @@ int answers_late(struct work *work, const struct work_place *place, int64_t now_
         return 0;
     }
     if (work->record.cleared) {
-        withdraw_clearance(work, now_ms);
+        answers_withdraw(work, now_ms);
     }
     work_effect(work, QUEUE_DEL, arena_printf(&work->arena, "release:{%s}", work->record.customer), NULL, NULL, 0);
     if (!work->record.desk) {
-        add_hold(work, now_ms);
+        answers_hold(work, now_ms);
         add_desk_case(work, place, now_ms);
         work->record.desk = true;
     }
@@ -270,50 +206,43 @@ int answers_late(struct work *work, const struct work_place *place, int64_t now_
 }
 
 /* Who was reached, and whether that clears the accounts. A stranded customer who saw the banner has no try and no contact point to
- * show for it: the reaction itself is the evidence. */
-static void finish_reached(struct work *work, const struct work_place *place, int64_t now_ms) {
+ * show for it: the reaction itself is the evidence. False where it clears nothing and a person has to look. */
+static bool finish_reached(struct work *work, const struct work_place *place, int64_t now_ms) {
     bool reacted = work->stop == NOTICE_REACHED;
     const struct record_try *t = reacted ? NULL : work_try_of(work, work->action.step, work->action.contact);
     work->try_index = t == NULL ? 0 : (size_t)(t - work->record.tries);
     buf_putf(&work->counts, "%sreached.%s", work->counts.len == 0 ? "" : " ", t == NULL ? "reaction" : t->channel);
-    if (work->record.n_own > 0 && (reacted || is_cleared(work))) {
-        add_clearance(work, place, now_ms);
+    const char *why = NULL;
+    if (!answers_grant(work, place, now_ms, &why)) {
+        work->record.why = why;
+        return false;
     }
-}
-
-/* The customer's contact data may go now, unless something else of theirs is still open: Redis looks when it writes. */
-static void add_release(struct work *work, const struct work_place *place, int64_t now_ms) {
-    struct buf out = BUF_INIT;
-    int64_t expires_at_ms = now_ms + place->settings->clearance.valid_ms;
-    buf_putc(&out, '{');
-    put_time(&out, "granted_at", now_ms);
-    put_time(&out, "expires_at", expires_at_ms);
-    put_member(&out, "notice", work->id);
-    buf_putc(&out, '}');
-    const char *value = keep(work, &out);
-    const char *key = arena_printf(&work->arena, "release:{%s}", work->record.customer);
-    work_effect(work, QUEUE_FREE, value == NULL ? NULL : key, work->record.customer, value, expires_at_ms);
+    return true;
 }
 
 int answers_finish(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
     enum notice_state state = work->state;
     bool reached = state == NOTICE_REACHED;
     bool stopped = state == NOTICE_RESOLVED || state == NOTICE_CANCELLED;
-    if (reached) {
-        finish_reached(work, place, now_ms);
-    }
+    bool cleared = !reached || finish_reached(work, place, now_ms);
     if (stopped) {
         work_effect(work, QUEUE_DEL, arena_printf(&work->arena, "banner:{%s}", work->record.customer), NULL, NULL, 0);
     }
     bool handed_over = work->stop == NOTICE_HANDED_TO_DESK; /* by a person; a case that expired stays open */
-    if ((reached || stopped) && work->record.desk) {
-        drop_holds(work);
+    bool over = (reached || stopped) && cleared;
+    if (over && work->record.held) {
+        answers_unhold(work);
     }
-    if ((reached || stopped || handed_over) && work->record.desk) {
+    if ((over || handed_over) && work->record.desk) {
         drop_desk_case(work, now_ms);
     }
-    if (reached || stopped) {
-        add_release(work, place, now_ms);
+    if (!cleared && !work->record.desk) {
+        answers_hold(work, now_ms);
+        add_desk_case(work, place, now_ms);
+        work->record.desk = true;
+    }
+    if (over) {
+        answers_release(work, place, now_ms);
     }
     if (!reached && !stopped && !handed_over) {
         log_warning("notice %s: %s without having been reached; its hold and desk case stay", work->id, notice_state_name(state));

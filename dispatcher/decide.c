@@ -107,13 +107,14 @@ static int ask_reach(struct work *work, const struct work_place *place, struct e
     return work->fence == 0 ? note_accounts(work, place, err) : 0;
 }
 
-static int ask_plan(struct work *work, int64_t now_ms, struct err *err) {
+/* The notice as the core sees it now: kept in the work, because the clearance is decided on the same question as the plan. */
+static int put_question(struct work *work, int64_t now_ms, struct err *err) {
     size_t n_tries = 0;
     const struct plan_try *tries = record_plan_tries(&work->record, &work->arena, &n_tries);
     if (n_tries != work->record.n_tries) {
         return err_no_memory(err);
     }
-    struct plan_question question = {
+    work->question = (struct plan_question){
         .route = work->route,
         .customer = &work->document.job.customer,
         .reach = &work->reach,
@@ -123,7 +124,14 @@ static int ask_plan(struct work *work, int64_t now_ms, struct err *err) {
         .expires_at_ms = work->record.expires_at_ms,
         .now_ms = now_ms,
     };
-    plan_next(&question, &work->action);
+    return 0;
+}
+
+static int ask_plan(struct work *work, int64_t now_ms, struct err *err) {
+    if (put_question(work, now_ms, err) < 0) {
+        return -1;
+    }
+    plan_next(&work->question, &work->action);
     work->record.why = arena_strdup(&work->arena, work->action.reason);
     return work->record.why == NULL ? err_no_memory(err) : 0;
 }
@@ -354,6 +362,9 @@ static int finish_change(struct work *work, const struct work_place *place, int6
     change->fence_seen = work->fence;
     change->state = work->state;
     bool first_attempt = change->due_at_ms == -1 && !work->late;
+    if (!work->late && !notice_state_final(work->state) && !first_attempt && !work->record.held) {
+        answers_hold(work, now_ms);
+    }
     if (work->late) {
         if (answers_late(work, place, now_ms, err) < 0) {
             return -1;
@@ -458,6 +469,9 @@ static int decide_stop(struct work *work, const struct work_place *place, int64_
         work->record.why = arena_printf(&work->arena, "a person has seen to it%s%s%s%s", document->by == NULL ? "" : ": ",
                                         document->by == NULL ? "" : document->by, document->note == NULL ? "" : ": ",
                                         document->note == NULL ? "" : document->note);
+    }
+    if (work->stop == NOTICE_REACHED && !work->late && (ask_reach(work, place, err) < 0 || put_question(work, now_ms, err) < 0)) {
+        return -1;
     }
     if (!work->late && work_event(work, stop_event(work->stop), err) < 0) {
         return -1;

@@ -131,6 +131,7 @@ static bool take_evidence(struct work *work, const struct receipt *receipt, int6
             return false;
         }
         work->stop = NOTICE_REACHED;
+        work->reaction = receipt->status == RECEIPT_ACKNOWLEDGED ? EVIDENCE_ACKNOWLEDGED : EVIDENCE_SEEN;
         work->record.why = receipt->status == RECEIPT_ACKNOWLEDGED ? "the customer acknowledged" : "the customer saw the banner";
     } else if (work->late) {
         work->stop = work->state;

@@ -113,6 +113,7 @@ void record_write(const struct record *record, struct buf *out) {
     put_text(out, "l", record->locale);
     put_text(out, "tv", record->version);
     put_flag(out, "desk", record->desk);
+    put_flag(out, "hold", record->held);
     put_flag(out, "clear", record->cleared);
     put_number(out, "own", (int64_t)record->n_own);
     put_lists(record, out);
@@ -218,6 +219,7 @@ int record_read(const char *text, struct arena *arena, struct record *record, st
     record->locale = get_text(root, "l", arena);
     record->version = get_text(root, "tv", arena);
     record->desk = get_flag(root, "desk");
+    record->held = get_flag(root, "hold");
     record->cleared = get_flag(root, "clear");
     int result = read_lists(root, arena, record);
     json_decref(root);

@@ -45,6 +45,7 @@ struct record {
     const char *locale;  /* of the words sent last, or NULL */
     const char *version; /* template set of the words sent last, or NULL */
     bool desk;           /* a hold, banner and desk case were made */
+    bool held;           /* its accounts are on hold */
     bool cleared;        /* a clearance was granted */
     struct record_try *tries;
     size_t n_tries;

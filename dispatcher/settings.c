@@ -118,7 +118,22 @@ static const struct conf_key clearance_keys[] = {
      .min = 60000,
      .max = INT64_C(2592000000),
      .help = "how long a clearance lasts; after that the account must not be disabled on it"},
+    {.name = "unverified_needs",
+     .type = CONF_STRING,
+     .offset = offsetof(struct clearance_settings, unverified_needs),
+     .initial = "delivered",
+     .help = "least evidence through a contact point that nobody has verified: sent, delivered, seen or acknowledged"},
 };
+
+static int check_clearance(void *object, struct err *err) {
+    const struct clearance_settings *clearance = object;
+    enum evidence evidence;
+    if (evidence_find(clearance->unverified_needs, &evidence) != 1 || evidence == EVIDENCE_NONE) {
+        return err_member(err, "unverified_needs", "\"%.32s\" is no evidence (allowed: sent, delivered, seen, acknowledged)",
+                          clearance->unverified_needs);
+    }
+    return 0;
+}
 
 static const struct conf_table clearance_table = {
     .name = "clearance",
@@ -126,6 +141,7 @@ static const struct conf_table clearance_table = {
     .n_keys = COUNT(clearance_keys),
     .size = sizeof(struct clearance_settings),
     .where_offset = SIZE_MAX,
+    .check = check_clearance,
 };
 
 static const struct conf_key desk_keys[] = {

@@ -23,7 +23,8 @@ struct words_settings {
 };
 
 struct clearance_settings {
-    int64_t valid_ms; /* how long a clearance lasts */
+    int64_t valid_ms;             /* how long a clearance lasts */
+    const char *unverified_needs; /* least evidence through a contact point that nobody has verified */
 };
 
 struct desk_settings {

@@ -59,6 +59,7 @@ struct work {
     const struct doomed_set *doomed;
     const struct route *route;
     struct reach_answer reach;
+    struct plan_question question; /* what the plan was asked */
     struct plan_action action;
     enum work_next next;
     struct err refusal;
@@ -84,6 +85,7 @@ struct work {
     void (*on_end)(void *ctx, struct work *work, bool applied);
     void *end_ctx;
     bool applied;
+    enum evidence reaction;    /* what the customer did that came through no contact point */
     bool late;                 /* finished before; a receipt came after that */
     enum evidence_effect news; /* what that receipt was */
 
@@ -127,6 +129,32 @@ int work_render(struct work *work, const struct work_place *place, enum channel_
 
 /* The try of a step on a contact point, or NULL. */
 struct record_try *work_try_of(struct work *work, size_t step, size_t contact);
+
+/* ---- clearances.c: holds, clearances, releases ---------------------------------------------------------------------- */
+
+/* Puts the notice's accounts on hold. */
+void answers_hold(struct work *work, int64_t now_ms);
+void answers_unhold(struct work *work);
+
+/* The notice has reached its customer: grants the clearances that this allows. Returns false where an account of the customer's own
+ * is left without one although nothing more is awaited: a person has to look (reason in work->record.why's place, *why_r). */
+bool answers_grant(struct work *work, const struct work_place *place, int64_t now_ms, const char **why_r);
+
+/* Takes back what was granted. */
+void answers_withdraw(struct work *work, int64_t now_ms);
+
+/* The customer's contact data may go, unless something else of theirs is still open: Redis looks when it writes. */
+void answers_release(struct work *work, const struct work_place *place, int64_t now_ms);
+
+/* Begins an event of this notice in work->event; the caller adds members and the closing brace. */
+void answers_begin_event(struct work *work, const char *type, int64_t now_ms);
+
+/* Small JSON writing: a member, left out where the value is NULL or the time 0. */
+void answers_put(struct buf *out, const char *name, const char *value);
+void answers_put_time(struct buf *out, const char *name, int64_t ms);
+
+/* Moves a finished text into the work's arena. NULL: no memory. */
+const char *answers_keep(struct work *work, struct buf *text_take);
 
 /* ---- answers.c: what the outside gets to see ----------------------------------------------------------------------- */
 
