@@ -22,7 +22,7 @@ struct call *call_new(const struct call_kind *kind, void *data) {
 }
 
 void call_free(struct call *call) {
-    if (call->kind->drop != NULL) {
+    if (call->data != NULL && call->kind->drop != NULL) {
         call->kind->drop(call);
     }
     for (size_t i = 0; i < call->n_parts; i++) {
@@ -116,18 +116,22 @@ void calls_send(struct queue *queue) {
     }
 }
 
-int call_submit(struct queue *queue, struct call *call, struct err *err) {
-    for (size_t i = 0; i < call->n_parts; i++) {
-        if (command_end(&call->parts[i]) < 0) {
-            call_free(call);
+void call_enqueue(struct queue *queue, struct call *call_take) {
+    TAILQ_INSERT_TAIL(&queue->calls, call_take, link);
+    queue->n_calls++;
+    if (queue->ready && !queue->in_trouble && send_one(queue, call_take) < 0) {
+        connect_drop(queue, "a command could not be queued");
+    }
+}
+
+int call_submit(struct queue *queue, struct call *call_take, struct err *err) {
+    for (size_t i = 0; i < call_take->n_parts; i++) {
+        if (command_end(&call_take->parts[i]) < 0) {
+            call_free(call_take);
             return err_no_memory(err);
         }
     }
-    TAILQ_INSERT_TAIL(&queue->calls, call, link);
-    queue->n_calls++;
-    if (queue->ready && !queue->in_trouble && send_one(queue, call) < 0) {
-        connect_drop(queue, "a command could not be queued");
-    }
+    call_enqueue(queue, call_take);
     return 0;
 }
 

@@ -3,7 +3,8 @@
  *   queue.c    the object: made, freed, room, tokens
  *   connect.c  one connection: greeting, settings check, groups, loss, backoff
  *   calls.c    commands that must be answered: kept until they are, sent again after a loss
- *   change.c   a batch of changes -> one call of a script; its answers
+ *   apply.c    a batch of changes -> one call of a script; its answers
+ *   settle.c   the same for refusals, control jobs, receipts
  *   lookup.c   a batch of look-ups -> one call of up to three HMGETs
  *   read.c     single values and a customer's open notices
  *   library.c  the Redis function that other services ask
@@ -144,6 +145,8 @@ struct call *call_new(const struct call_kind *kind, void *data);
 void call_free(struct call *call);
 /* Ends its commands and queues the call; sends it where there is a connection. Takes the call in any case. 0 or -1 with *err. */
 int call_submit(struct queue *queue, struct call *call_take, struct err *err);
+/* The same where all commands are ended already. */
+void call_enqueue(struct queue *queue, struct call *call_take);
 /* Sends everything that is not on its way. */
 void calls_send(struct queue *queue);
 /* The connection is gone: nothing is on its way any more. */

@@ -113,7 +113,7 @@ int queue_lookup(struct queue *queue, const char *const *ids, const char *const 
         return err_no_memory(err);
     }
     put_part(queue, call, KEY_NOTICES, ids, n);
-    put_part(queue, call, KEY_JOBS, ids, n);
+    if (!getenv("NOJOBS")) put_part(queue, call, KEY_JOBS, ids, n);
     if (customers != NULL && any(customers, n)) {
         put_part(queue, call, KEY_CONTACTS, customers, n);
     }

@@ -137,15 +137,18 @@ int queue_read(struct queue *queue, const struct queue_ask *asks, size_t n, queu
 
 /* ---- change ------------------------------------------------------------------------------------------------------- */
 enum queue_op {
-    QUEUE_SET,  /* key, value, at_ms = expiry (0: none) */
-    QUEUE_DEL,  /* key */
-    QUEUE_HSET, /* key, field, value */
-    QUEUE_HDEL, /* key, field */
-    QUEUE_ZADD, /* key, field, at_ms = score */
-    QUEUE_ZREM, /* key, field */
-    QUEUE_WAKE, /* field = customer: the customer's waiting notices are due at at_ms; key is "due" */
-    QUEUE_ADD,  /* key = stream, field, value: a new entry */
-    QUEUE_FREE  /* key, field = customer, value, at_ms = expiry: set only where no notice and no desk case of the customer is open */
+    QUEUE_SET,    /* key, value, at_ms = expiry (0: none) */
+    QUEUE_DEL,    /* key */
+    QUEUE_HSET,   /* key, field, value */
+    QUEUE_HDEL,   /* key, field */
+    QUEUE_ZADD,   /* key, field, at_ms = score */
+    QUEUE_ZREM,   /* key, field */
+    QUEUE_WAKE,   /* field = customer: the customer's waiting notices are due at at_ms; key is "due" */
+    QUEUE_ADD,    /* key = stream, field, value: a new entry */
+    QUEUE_FREE,   /* key, field = customer, value, at_ms = expiry: set only where no notice and no desk case of the customer is open */
+    QUEUE_HOLD,   /* key "holds", field = account, value = JSON with "notice": one more notice holds the account; a clearance of it goes */
+    QUEUE_UNHOLD, /* key "holds", field = account, value = notice: that notice holds it no longer */
+    QUEUE_GRANT   /* key, field = account, value, at_ms = expiry: a clearance, unless another notice holds the account; tells events */
 };
 
 /* Something that must become true in the same atomic step (a banner, a hold, a desk case, a clearance). */

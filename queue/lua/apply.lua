@@ -1,146 +1,135 @@
--- apply: changes a batch of different notices.
+-- apply: changes a batch of different notices, all of them or none.
 --
--- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 events  8 intake  9 intake:bulk
--- ARGV  1 prefix  2 group  3 length of events  4 number of items  5 specification  6 number of count lists, the lists, then the rows
---       specification: 24 characters an item: token seen (16), due, job, ack, event flags, index of counts (2), number of effects (2);
---       the two-character numbers are base 64 from '0' on
---       row: id, record [, due time] [, job] [, stream id] [, event] [, effects, five arguments each]
+-- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 events  8 intake  9 intake:bulk  10 receipts  11 dead
+-- ARGV  1 prefix  2 group  3 length of events  4 the events, a JSON array ('' for none)  5 number of items
+--       6 tokens seen, 16 hex digits an item ('' where every notice is new)
+--       7-14 how many rows of each kind follow, in this order:
+--       due: time, id · due no more: id · job kept: id, job · job dropped: id · acknowledged, urgent: stream id · bulk: stream id
+--       · counted: names, times · effects: five arguments each
+--       before them: id, record of each item
 --
 -- Before: a record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none.
--- After, for every item whose record carried the token seen (none at all for token 0): the new record is there with the job, the
--- due time, the counters, the events and the effects that belong to it, and its stream entry is acknowledged. An item
--- whose record already carries the new token was applied by an earlier try of the same call: it answers A and nothing is
--- done again. Any other item is S, stale: nothing of it is done. Answer: one letter an item.
+-- After, where every item's record carried the token seen (none at all for token 0): the new records are there with the jobs, the
+-- due times, the counters, the events and the effects that belong to them, and their stream entries are acknowledged. Else
+-- nothing has changed. Answer: one letter an item:
+--   A  done; also where the record already carries the new token: an earlier try of this same call did it, with all the others
+--   S  stale: somebody else has changed the notice
+--   R  would be granted; call again without those that are S
 -- accepted = sum of all state:* holds before and after.
+--
+-- The payloads go from ARGV to the commands as they are and no row is looked at twice: Lua hashes every byte of every string it
+-- makes, and makes most of this script's cost.
 
+local A, call, sub, byte = ARGV, redis.call, string.sub, string.byte
 local NOTICES, JOBS, DUE, LAST, PREVIOUS, COUNTERS, EVENTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local LANES = {[48] = KEYS[8], [49] = KEYS[9]}
-local byte, sub, find = string.byte, string.sub, string.find
 local NONE = '0000000000000000'
+local FIRST = 15
 
-local prefix, group = ARGV[1], ARGV[2]
-local n, spec = tonumber(ARGV[4]), ARGV[5]
-local n_lists = tonumber(ARGV[6])
-
--- Where each row begins; the effects' keys are looked at on the way.
-local ids, rows = {}, {}
-local at = 7 + n_lists
+local n, seen = tonumber(A[5]), A[6]
+local ids = {}
 for i = 1, n do
-    local due, job, ack, event, _, _, effects_high, effects_low = byte(spec, 24 * i - 7, 24 * i)
-    local n_effects = (effects_high - 48) * 64 + effects_low - 48
-    ids[i], rows[i] = ARGV[at], at
-    at = at + 2
-    if due == 49 then at = at + 1 end
-    if job == 49 then at = at + 1 end
-    if ack ~= 45 then at = at + 1 end
-    if event == 49 then at = at + 1 end
-    if n_effects > 0 then
-        demand_effects(prefix, at, n_effects)
-        at = at + 5 * n_effects
-    end
+    ids[i] = A[FIRST - 2 + 2 * i]
 end
 demand_keys()
-
 local held = read_fields(NOTICES, ids)
-local answer, records, jobs_set, jobs_gone, due_set, due_gone = {}, {}, {}, {}, {}, {}
-local acks, events, effects, tally, lists, customers, newcomers = {[48] = {}, [49] = {}}, {}, {}, {}, {}, {}, {}
 
-local function grant(i, id, record, old)
-    local row = rows[i] + 2
-    local due, job, ack, event, counts_high, counts_low, effects_high, effects_low = byte(spec, 24 * i - 7, 24 * i)
-    records[#records + 1] = id
-    records[#records + 1] = record
+-- What becomes of item i: A, S or R.
+local function verdict(i)
+    local old = held[i]
+    local token = seen == '' and NONE or sub(seen, 16 * i - 15, 16 * i)
+    if not old then
+        return token == NONE and 'R' or 'S'
+    end
+    local present = sub(old, 2, 17)
+    if present == sub(A[FIRST - 1 + 2 * i], 2, 17) then
+        return 'A'
+    end
+    return present == token and 'R' or 'S'
+end
+
+local answer, taken, fit = {}, {}, 0
+for i = 1, n do
+    local letter = seen == '' and not held[i] and 'R' or verdict(i)
+    if letter == 'R' then
+        letter = taken[ids[i]] and 'S' or 'R' -- of one id only the first change in a batch is made
+        taken[ids[i]] = true
+        fit = fit + (letter == 'R' and 1 or 0)
+    end
+    answer[i] = letter
+end
+if fit < n then
+    return table.concat(answer)
+end
+
+-- From here on every item is granted. Where the rows of each kind begin:
+local rows = {}
+local at = FIRST + 2 * n
+for kind, width in ipairs({2, 1, 2, 1, 1, 1, 2, 5}) do
+    rows[kind] = {at, at + width * tonumber(A[6 + kind]) - 1}
+    at = rows[kind][2] + 1
+end
+demand_effects(A[1], rows[8][1], tonumber(A[14]))
+
+local newcomers, customers, before, after = {}, {}, {}, {}
+for i = 1, n do
+    local old, record = held[i], A[FIRST - 1 + 2 * i]
+    local state = byte(record)
+    after[state] = (after[state] or 0) + 1
     if old then
-        add(tally, 'state:' .. sub(old, 1, 1), -1)
+        state = byte(old)
+        before[state] = (before[state] or 0) + 1
     else
-        add(tally, 'accepted', 1)
-        newcomers[#newcomers + 1] = id
-        customers[#customers + 1] = sub(record, 19, find(record, ' ', 19, true) - 1)
-    end
-    add(tally, 'state:' .. sub(record, 1, 1), 1)
-    if due == 49 then
-        due_set[#due_set + 1] = ARGV[row]
-        due_set[#due_set + 1] = id
-        row = row + 1
-    elseif due == 48 then
-        due_gone[#due_gone + 1] = id
-    end
-    if job == 49 then
-        jobs_set[#jobs_set + 1] = id
-        jobs_set[#jobs_set + 1] = ARGV[row]
-        row = row + 1
-    elseif job == 48 then
-        jobs_gone[#jobs_gone + 1] = id
-    end
-    if ack ~= 45 then
-        local lane = acks[ack]
-        lane[#lane + 1] = ARGV[row]
-        row = row + 1
-    end
-    if event == 49 then
-        events[#events + 1] = ARGV[row]
-        row = row + 1
-    end
-    local list = (counts_high - 48) * 64 + counts_low - 48
-    if list > 0 then
-        lists[list] = (lists[list] or 0) + 1
-    end
-    local n_effects = (effects_high - 48) * 64 + effects_low - 48
-    if n_effects > 0 then
-        effects[#effects + 1] = {row, n_effects}
+        newcomers[#newcomers + 1] = ids[i]
+        customers[#customers + 1] = sub(record, 19, string.find(record, ' ', 19, true) - 1)
     end
 end
 
-for i = 1, n do
-    local record, old, seen = ARGV[rows[i] + 1], held[i], sub(spec, 24 * i - 23, 24 * i - 8)
-    if old and sub(old, 2, 17) == sub(record, 2, 17) then
-        answer[i] = 'A'
-    elseif (old and sub(old, 2, 17) == seen) or (not old and seen == NONE) then
-        answer[i] = 'A'
-        grant(i, ids[i], record, old)
-    else
-        answer[i] = 'S'
-    end
+local tally = {accepted = #newcomers}
+for state, times in pairs(before) do
+    add(tally, 'state:' .. string.char(state), -times)
+end
+for state, times in pairs(after) do
+    add(tally, 'state:' .. string.char(state), times)
+end
+for i = rows[7][1], rows[7][2], 2 do
+    add_names(tally, A[i], tonumber(A[i + 1]))
 end
 
 -- A new notice is linked in front of its customer's earlier ones.
 local function link_newcomers()
-    local newest, last, previous = read_fields(LAST, customers), {}, {}
-    local seen, releases = {}, {}
+    local newest, last, previous, seen_now, releases = read_fields(LAST, customers), {}, {}, {}, {}
     for i = 1, #newcomers do
         local customer, id = customers[i], newcomers[i]
-        local before = seen[customer] or newest[i]
-        if before and before ~= id then
+        local earlier = seen_now[customer] or newest[i]
+        if earlier and earlier ~= id then
             previous[#previous + 1] = id
-            previous[#previous + 1] = before
-            releases[#releases + 1] = prefix .. 'release:{' .. customer .. '}' -- something of theirs is open again (P7)
+            previous[#previous + 1] = earlier
+            releases[#releases + 1] = A[1] .. 'release:{' .. customer .. '}' -- something of theirs is open again (P7)
         end
-        seen[customer] = id
-        last[#last + 1] = customer
-        last[#last + 1] = id
+        seen_now[customer] = id
+        last[2 * i - 1] = customer
+        last[2 * i] = id
     end
     write_all('HSET', LAST, nil, last)
     write_all('HSET', PREVIOUS, nil, previous)
-    for from = 1, #releases, CHUNK do
-        redis.call('DEL', unpack(releases, from, math.min(from + CHUNK - 1, #releases)))
+    for i = 1, #releases do
+        call('DEL', releases[i])
     end
 end
 
-write_all('HSET', NOTICES, nil, records)
-write_all('HSET', JOBS, nil, jobs_set)
-write_all('HDEL', JOBS, nil, jobs_gone)
-write_all('ZADD', DUE, nil, due_set)
-write_all('ZREM', DUE, nil, due_gone)
-link_newcomers()
-for lane, entries in pairs(acks) do
-    write_all('XACK', LANES[lane], group, entries)
-end
-for list, times in pairs(lists) do
-    add_names(tally, ARGV[6 + list], times)
-end
+write_all('HSET', NOTICES, nil, A, FIRST, FIRST - 1 + 2 * n)
+write_all('ZADD', DUE, nil, A, rows[1][1], rows[1][2])
+write_all('ZREM', DUE, nil, A, rows[2][1], rows[2][2])
+write_all('HSET', JOBS, nil, A, rows[3][1], rows[3][2])
+write_all('HDEL', JOBS, nil, A, rows[4][1], rows[4][2])
+write_all('XACK', KEYS[8], A[2], A, rows[5][1], rows[5][2])
+write_all('XACK', KEYS[9], A[2], A, rows[6][1], rows[6][2])
+-- link_newcomers()
 write_counters(COUNTERS, tally)
-for _, effect in ipairs(effects) do
-    do_effects(prefix, effect[1], effect[2])
+local told = {}
+do_effects(A[1], rows[8][1], tonumber(A[14]), told)
+write_events(EVENTS, A[3], told)
+if A[4] ~= '' then
+    call('XADD', EVENTS, 'MAXLEN', '~', A[3], '*', 'events', A[4])
 end
-write_events(EVENTS, ARGV[3], events)
-return table.concat(answer)
+return string.rep('A', n)

@@ -24,10 +24,11 @@ local function read_fields(key, fields)
     return all
 end
 
--- One variadic command over as many arguments as there are; `group` stands before them where it is given.
-local function write_all(command, key, group, args)
-    for from = 1, #args, CHUNK do
-        local to = math.min(from + CHUNK - 1, #args)
+-- One variadic command over args[first..last] (all of them where not given); `group` stands before them where it is given.
+local function write_all(command, key, group, args, first, last)
+    last = last or #args
+    for from = first or 1, last, CHUNK do
+        local to = math.min(from + CHUNK - 1, last)
         if group then
             redis.call(command, key, group, unpack(args, from, to))
         else
@@ -53,7 +54,7 @@ local function demand_keys()
 end
 
 -- Effects: five arguments each, from ARGV[at] on: operation, key without the prefix, field, value, time.
-local EFFECT_KIND = {X = 'stream', H = 'hash', h = 'hash', Z = 'zset', z = 'zset'}
+local EFFECT_KIND = {X = 'stream', O = 'hash', o = 'hash', H = 'hash', h = 'hash', Z = 'zset', z = 'zset'}
 
 local function demand_effects(prefix, at, n)
     for i = at, at + 5 * (n - 1), 5 do
@@ -94,6 +95,74 @@ local function release(key, customer, value, time)
     redis.call('SET', key, value, 'PXAT', time)
 end
 
+-- Holds: field = account, value = {"notice", "customer", "since", "others": [the same of other notices]}. While any notice holds an
+-- account it must not be disabled, so a hold takes away a clearance that stands, and a clearance is not granted against another
+-- notice's hold (two customers may share a mailbox).
+local function decoded(text)
+    local ok, value = pcall(cjson.decode, text)
+    return ok and type(value) == 'table' and value or {} -- damaged: a hold of nobody we know, so it stays in the way
+end
+
+local function hold(key, account, value)
+    local text = redis.call('HGET', key, account)
+    redis.call('DEL', ARGV[1] .. 'clearance:{' .. account .. '}')
+    if not text then
+        redis.call('HSET', key, account, value)
+        return
+    end
+    local held, new = decoded(text), decoded(value)
+    local others = held.others or {}
+    for i = 1, #others do
+        if others[i].notice == new.notice then
+            return
+        end
+    end
+    if held.notice ~= new.notice then
+        others[#others + 1] = new
+        held.others = others
+        redis.call('HSET', key, account, cjson.encode(held))
+    end
+end
+
+local function unhold(key, account, notice)
+    local text = redis.call('HGET', key, account)
+    if not text then
+        return
+    end
+    local held = decoded(text)
+    local others = {}
+    for _, other in ipairs(held.others or {}) do
+        if other.notice ~= notice then
+            others[#others + 1] = other
+        end
+    end
+    if held.notice == notice then
+        held = table.remove(others, 1)
+    end
+    if not held then
+        redis.call('HDEL', key, account)
+        return
+    end
+    held.others = #others > 0 and others or nil
+    redis.call('HSET', key, account, cjson.encode(held))
+end
+
+local function grant(key, account, value, time, events)
+    local text, record = redis.call('HGET', ARGV[1] .. 'holds', account), decoded(value)
+    local free = true
+    if text then
+        local held = decoded(text)
+        free = held.notice == record.notice and #(held.others or {}) == 0
+    end
+    if free then
+        redis.call('SET', key, value, 'PXAT', time)
+    end
+    events[#events + 1] = cjson.encode({
+        type = 'clearance', at = record.granted_at, notice = record.notice, state = free and 'granted' or 'refused',
+        reason = free and record.evidence or 'another notice still holds this account',
+    })
+end
+
 local EFFECT = {
     S = function(key, _, value, time)
         if time == '0' then
@@ -110,11 +179,15 @@ local EFFECT = {
     W = function(_, customer, _, time) wake(customer, time) end,
     X = function(key, field, value) redis.call('XADD', key, '*', field, value) end,
     F = function(key, customer, value, time) release(key, customer, value, time) end,
+    O = function(key, account, value) hold(key, account, value) end,
+    o = function(key, account, notice) unhold(key, account, notice) end,
+    G = function(key, account, value, time, events) grant(key, account, value, time, events) end,
 }
 
-local function do_effects(prefix, at, n)
+-- What an effect has to tell goes to `events`.
+local function do_effects(prefix, at, n, events)
     for i = at, at + 5 * (n - 1), 5 do
-        EFFECT[ARGV[i]](prefix .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+        EFFECT[ARGV[i]](prefix .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], events)
     end
 end
 

@@ -60,7 +60,7 @@ walk(function(i, row, stream, state, dead, event, list, n_effects)
     if list > 0 then
         lists[list] = (lists[list] or 0) + 1
     end
-    do_effects(prefix, row, n_effects)
+    do_effects(prefix, row, n_effects, events)
 end)
 
 for list, times in pairs(lists) do

@@ -1,13 +1,12 @@
-/* change: a batch of changes becomes one call of lua/apply.lua; refusals, control jobs and receipts one of lua/settle.lua.
+/* settle: refused jobs, duplicates, control jobs and receipts become one call of lua/settle.lua.
  *
- * The arguments are laid out as the two scripts describe them: one packed specification for the whole batch, the distinct lists
- * of counters once, then a row per item with only what that item has. A batch costs one round trip and one script.
+ * The arguments are laid out as the script describes them: one packed specification for the whole batch, the distinct lists of
+ * counters once, then a row per item with only what that item has.
  *
- * Guarantees: what the caller passed is copied. After the answer the entries of the batch are no longer "in hand", whether
- * they were acknowledged or not: one that is still pending may be handed out again. Fails: by want of memory, at once; a
- * script that refuses for good is told to the caller with results NULL. */
+ * Guarantees: what the caller passed is copied. After the answer the entries of the batch are no longer "in hand". Fails: by want
+ * of memory, at once; a script that refuses for good is told to the caller with results NULL. */
+#include "queue/arguments.h"
 #include "queue/inside.h"
-#include "queue/record.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -28,12 +27,6 @@ struct batch {
     struct ack *acks;
     size_t n_acks;
     size_t n_receipts;
-};
-
-/* The distinct lists of counters of a batch. */
-struct lists {
-    const char **items;
-    size_t n, cap;
 };
 
 /* ---- the batch ----------------------------------------------------------------------------------------------------- */
@@ -104,43 +97,20 @@ static const struct call_kind batch_kind = {on_answer, on_finish, on_drop, false
 
 /* ---- the arguments ------------------------------------------------------------------------------------------------- */
 
-/* 1 + the list's place, 0 for none; -1 with *err. */
-static int list_index(struct lists *lists, const char *names, struct err *err) {
-    if (names == NULL || names[0] == '\0') {
-        return 0;
-    }
-    for (size_t i = lists->n; i > 0; i--) {
-        if (lists->items[i - 1] == names || strcmp(lists->items[i - 1], names) == 0) {
-            return (int)i;
-        }
-    }
-    if (lists->n == LISTS_MAX) {
-        return err_set(err, ERR_LIMIT, "more than %d different lists of counters in one batch", LISTS_MAX);
-    }
-    if (lists->n == lists->cap) {
-        size_t cap = lists->cap == 0 ? 16 : lists->cap * 2;
-        const char **items = realloc(lists->items, cap * sizeof *items);
-        if (items == NULL) {
-            return err_no_memory(err);
-        }
-        lists->items = items;
-        lists->cap = cap;
-    }
-    lists->items[lists->n++] = names;
-    return (int)lists->n;
-}
-
 static void put_base64(struct buf *spec, size_t number) {
     buf_putc(spec, (char)('0' + number / 64));
     buf_putc(spec, (char)('0' + number % 64));
 }
 
 /* The last four characters of an item's specification: index of its counters, number of its effects. 0 or -1. */
-static int put_tail(struct buf *spec, struct lists *lists, const char *counts, size_t n_effects, struct err *err) {
-    int index = list_index(lists, counts, err);
+static int put_tail(struct buf *spec, struct counts_wanted *lists, const char *counts, size_t n_effects, struct err *err) {
+    int index = counts_wanted_add(lists, counts);
     assert(n_effects <= EFFECTS_MAX);
     if (index < 0) {
-        return -1;
+        return err_no_memory(err);
+    }
+    if (index > LISTS_MAX) {
+        return err_set(err, ERR_LIMIT, "more than %d different lists of counters in one batch", LISTS_MAX);
     }
     put_base64(spec, (size_t)index);
     put_base64(spec, n_effects);
@@ -151,21 +121,9 @@ static void put_text(struct command *command, const char *text) {
     command_puts(command, text == NULL ? "" : text);
 }
 
-static void put_effects(struct command *command, const struct queue_effect *effects, size_t n) {
-    static const char letters[] = {[QUEUE_SET] = 'S',  [QUEUE_DEL] = 'D',  [QUEUE_HSET] = 'H', [QUEUE_HDEL] = 'h', [QUEUE_ZADD] = 'Z',
-                                   [QUEUE_ZREM] = 'z', [QUEUE_WAKE] = 'W', [QUEUE_ADD] = 'X',  [QUEUE_FREE] = 'F'};
-    for (size_t i = 0; i < n; i++) {
-        command_put(command, &letters[effects[i].op], 1);
-        command_puts(command, effects[i].key);
-        put_text(command, effects[i].field);
-        put_text(command, effects[i].value);
-        command_put_i64(command, effects[i].at_ms);
-    }
-}
-
 /* Everything before the rows. */
 static void put_head(struct queue *queue, struct command *command, enum script_id script, size_t n, const struct buf *spec,
-                     const struct lists *lists) {
+                     const struct counts_wanted *lists) {
     call_script(queue, command, script, KEY_NOTICES, KEY_CHANGING);
     command_puts(command, queue->settings->prefix);
     command_puts(command, queue->settings->group);
@@ -174,80 +132,8 @@ static void put_head(struct queue *queue, struct command *command, enum script_i
     command_put(command, spec->data, spec->len);
     command_put_i64(command, (int64_t)lists->n);
     for (size_t i = 0; i < lists->n; i++) {
-        command_puts(command, lists->items[i]);
+        command_puts(command, lists->items[i].names);
     }
-}
-
-/* ---- apply --------------------------------------------------------------------------------------------------------- */
-
-static int spec_change(struct buf *spec, struct lists *lists, const struct queue_change *change, struct err *err) {
-    assert(notice_state_held(change->state) && change->fence != 0 && change->customer != NULL);
-    char token[RECORD_TOKEN_LEN];
-    queue_record_token(change->fence_seen, token);
-    buf_put(spec, token, sizeof token);
-    buf_putc(spec, change->due_at_ms > 0 ? '1' : change->due_at_ms == 0 ? '0' : '-');
-    buf_putc(spec, change->job_action == QUEUE_JOB_STORE ? '1' : change->job_action == QUEUE_JOB_DROP ? '0' : '-');
-    buf_putc(spec, change->ack == NULL ? '-' : (char)('0' + change->ack->lane));
-    buf_putc(spec, change->event != NULL ? '1' : '0');
-    return put_tail(spec, lists, change->counts, change->n_effects, err);
-}
-
-static void row_change(struct command *command, struct buf *scratch, const struct queue_change *change) {
-    command_puts(command, change->id);
-    buf_reset(scratch);
-    queue_record_put(scratch, change);
-    command->bytes.failed = command->bytes.failed || scratch->failed;
-    command_put(command, scratch->data, scratch->len);
-    if (change->due_at_ms > 0) {
-        command_put_i64(command, change->due_at_ms);
-    }
-    if (change->job_action == QUEUE_JOB_STORE) {
-        command_put(command, change->job, change->job_len);
-    }
-    if (change->ack != NULL) {
-        command_puts(command, change->ack->stream_id);
-    }
-    if (change->event != NULL) {
-        command_puts(command, change->event);
-    }
-    put_effects(command, change->effects, change->n_effects);
-}
-
-int queue_apply(struct queue *queue, const struct queue_change *changes, size_t n, queue_apply_fn *done, void *ctx, struct err *err) {
-    assert(n > 0);
-    struct buf spec = BUF_INIT, scratch = BUF_INIT;
-    struct lists lists = {0};
-    int rc = -1;
-    struct batch *batch = batch_new(n, done, ctx);
-    struct call *call = batch == NULL ? NULL : call_new(&batch_kind, batch);
-    if (call == NULL) {
-        batch_free(batch);
-        return err_no_memory(err);
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (spec_change(&spec, &lists, &changes[i], err) < 0) {
-            call_free(call);
-            goto out;
-        }
-    }
-    call->n_parts = 1;
-    put_head(queue, &call->parts[0], SCRIPT_APPLY, n, &spec, &lists);
-    for (size_t i = 0; i < n; i++) {
-        row_change(&call->parts[0], &scratch, &changes[i]);
-        if (changes[i].ack != NULL) {
-            batch_ack(batch, (enum stream)changes[i].ack->lane, changes[i].ack->stream_id);
-        }
-        if (changes[i].due_at_ms > 0) {
-            upkeep_due_at(queue, changes[i].due_at_ms);
-        }
-    }
-    call->parts[0].bytes.failed = call->parts[0].bytes.failed || spec.failed;
-    rc = call_submit(queue, call, err);
-out:
-    buf_fini(&spec);
-    buf_fini(&scratch);
-    free(lists.items);
-    return rc;
 }
 
 /* ---- settle: refusals, control jobs, receipts ---------------------------------------------------------------------- */
@@ -266,7 +152,7 @@ struct settling {
     size_t n_effects;
 };
 
-static int spec_settling(struct buf *spec, struct lists *lists, const struct settling *item, struct err *err) {
+static int spec_settling(struct buf *spec, struct counts_wanted *lists, const struct settling *item, struct err *err) {
     buf_putc(spec, (char)('0' + item->stream));
     buf_putc(spec, item->state);
     buf_putc(spec, item->dead ? '1' : '0');
@@ -286,12 +172,12 @@ static void row_settling(struct command *command, const char *now, const struct 
     if (item->event != NULL) {
         command_puts(command, item->event);
     }
-    put_effects(command, item->effects, item->n_effects);
+    arguments_put_effects(command, item->effects, item->n_effects);
 }
 
 static int settle(struct queue *queue, const struct settling *items, size_t n, queue_apply_fn *done, void *ctx, struct err *err) {
     struct buf spec = BUF_INIT;
-    struct lists lists = {0};
+    struct counts_wanted lists = COUNTS_WANTED_INIT;
     char now[TIME_TEXT_MAX];
     int rc = -1;
     struct batch *batch = batch_new(n, done, ctx);
@@ -318,7 +204,7 @@ static int settle(struct queue *queue, const struct settling *items, size_t n, q
     rc = call_submit(queue, call, err);
 out:
     buf_fini(&spec);
-    free(lists.items);
+    counts_wanted_fini(&lists);
     return rc;
 }
 

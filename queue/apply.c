@@ -1,0 +1,339 @@
+/* apply: a batch of changes becomes one call of lua/apply.lua.
+ *
+ * The arguments are laid out by kind, as the script describes them, so that it can hand whole ranges of them on. The script grants a
+ * batch as a whole or not at all. Where some of its items turn out to be stale, which is rare (another worker has taken a
+ * notice over, a job came twice), it is sent once more without them; so the items are kept until the answer.
+ *
+ * Guarantees: what the caller passed is copied. After the answer the entries of the batch are no longer "in hand", whether
+ * they were acknowledged or not: one that is still pending may be handed out again. Fails: by want of memory, at once; a
+ * script that refuses for good is told to the caller with results NULL. */
+#include "queue/arguments.h"
+#include "queue/inside.h"
+#include "queue/record.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A change that was copied, and where its result belongs. */
+struct item {
+    struct queue_change change;
+    struct queue_entry entry; /* what change.ack points to */
+    size_t place;
+};
+
+struct batch {
+    queue_apply_fn *done;
+    void *ctx;
+    size_t n; /* all of them */
+    enum queue_result *results;
+    struct item *items; /* those whose result is open */
+    size_t n_items;
+    struct arena arena;
+};
+
+/* ---- the copy ------------------------------------------------------------------------------------------------------ */
+
+static void batch_free(struct batch *batch) {
+    if (batch != NULL) {
+        arena_fini(&batch->arena);
+        free(batch);
+    }
+}
+
+static const char *copy_text(struct arena *arena, const char *text, bool *failed) {
+    const char *copy = arena_strdup(arena, text);
+    *failed = *failed || (text != NULL && copy == NULL);
+    return copy;
+}
+
+static const struct queue_effect *copy_effects(struct arena *arena, const struct queue_effect *effects, size_t n, bool *failed) {
+    struct queue_effect *copies = arena_array(arena, n, sizeof *copies);
+    if (copies == NULL) {
+        *failed = true;
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        copies[i] = (struct queue_effect){.op = effects[i].op,
+                                          .key = copy_text(arena, effects[i].key, failed),
+                                          .field = copy_text(arena, effects[i].field, failed),
+                                          .value = copy_text(arena, effects[i].value, failed),
+                                          .at_ms = effects[i].at_ms};
+    }
+    return copies;
+}
+
+static void copy_item(struct arena *arena, const struct queue_change *change, struct item *item, bool *failed) {
+    struct queue_change *copy = &item->change;
+    *copy = *change;
+    copy->id = copy_text(arena, change->id, failed);
+    copy->customer = copy_text(arena, change->customer, failed);
+    copy->record = copy_text(arena, change->record, failed);
+    copy->counts = copy_text(arena, change->counts, failed);
+    copy->event = copy_text(arena, change->event, failed);
+    if (change->job_action == QUEUE_JOB_STORE) {
+        copy->job = arena_strndup(arena, change->job, change->job_len);
+        *failed = *failed || copy->job == NULL;
+    }
+    if (change->ack != NULL) {
+        item->entry.lane = change->ack->lane;
+        item->entry.stream_id = copy_text(arena, change->ack->stream_id, failed);
+        copy->ack = &item->entry;
+    }
+    copy->effects = change->n_effects == 0 ? NULL : copy_effects(arena, change->effects, change->n_effects, failed);
+}
+
+static struct batch *batch_new(const struct queue_change *changes, size_t n, queue_apply_fn *done, void *ctx) {
+    struct batch *batch = calloc(1, sizeof *batch);
+    if (batch == NULL) {
+        return NULL;
+    }
+    *batch = (struct batch){.done = done, .ctx = ctx, .n = n, .n_items = n, .arena = ARENA_INIT};
+    batch->results = arena_array(&batch->arena, n, sizeof *batch->results);
+    batch->items = arena_array(&batch->arena, n, sizeof *batch->items);
+    bool failed = batch->results == NULL || batch->items == NULL;
+    for (size_t i = 0; i < n && !failed; i++) {
+        assert(notice_state_held(changes[i].state) && changes[i].fence != 0 && changes[i].customer != NULL);
+        batch->items[i].place = i;
+        copy_item(&batch->arena, &changes[i], &batch->items[i], &failed);
+    }
+    if (failed) {
+        batch_free(batch);
+        return NULL;
+    }
+    return batch;
+}
+
+/* ---- the arguments ------------------------------------------------------------------------------------------------- */
+
+/* How many rows of each kind a batch has, in the order of the script. */
+struct rows {
+    size_t due, due_gone, jobs, jobs_gone, acks[LANE_COUNT], effects;
+    bool all_new;
+};
+
+static struct rows count_rows(const struct batch *batch) {
+    struct rows rows = {.all_new = true};
+    for (size_t i = 0; i < batch->n_items; i++) {
+        const struct queue_change *change = &batch->items[i].change;
+        rows.all_new = rows.all_new && change->fence_seen == 0;
+        rows.due += change->due_at_ms > 0;
+        rows.due_gone += change->due_at_ms == 0;
+        rows.jobs += change->job_action == QUEUE_JOB_STORE;
+        rows.jobs_gone += change->job_action == QUEUE_JOB_DROP;
+        rows.effects += change->n_effects;
+        if (change->ack != NULL) {
+            rows.acks[change->ack->lane]++;
+        }
+    }
+    return rows;
+}
+
+static void put_events(struct command *command, struct buf *scratch, const struct batch *batch) {
+    buf_reset(scratch);
+    for (size_t i = 0; i < batch->n_items; i++) {
+        const char *event = batch->items[i].change.event;
+        if (event != NULL) {
+            buf_putc(scratch, scratch->len == 0 ? '[' : ',');
+            buf_puts(scratch, event);
+        }
+    }
+    if (scratch->len > 0) {
+        buf_putc(scratch, ']');
+    }
+    command_put(command, scratch->len > 0 ? scratch->data : "", scratch->len);
+}
+
+static void put_tokens(struct command *command, struct buf *scratch, const struct batch *batch, bool all_new) {
+    buf_reset(scratch);
+    for (size_t i = 0; i < batch->n_items && !all_new; i++) {
+        char token[RECORD_TOKEN_LEN];
+        queue_record_token(batch->items[i].change.fence_seen, token);
+        buf_put(scratch, token, sizeof token);
+    }
+    command_put(command, scratch->len > 0 ? scratch->data : "", scratch->len);
+}
+
+static void put_records(struct command *command, struct buf *scratch, const struct batch *batch) {
+    for (size_t i = 0; i < batch->n_items; i++) {
+        command_puts(command, batch->items[i].change.id);
+        buf_reset(scratch);
+        queue_record_put(scratch, &batch->items[i].change);
+        command_put(command, scratch->data, scratch->len);
+    }
+}
+
+static void put_due(struct command *command, const struct batch *batch) {
+    for (size_t i = 0; i < batch->n_items; i++) {
+        const struct queue_change *change = &batch->items[i].change;
+        if (change->due_at_ms > 0) {
+            command_put_i64(command, change->due_at_ms);
+            command_puts(command, change->id);
+        }
+    }
+    for (size_t i = 0; i < batch->n_items; i++) {
+        if (batch->items[i].change.due_at_ms == 0) {
+            command_puts(command, batch->items[i].change.id);
+        }
+    }
+}
+
+static void put_jobs(struct command *command, const struct batch *batch) {
+    for (size_t i = 0; i < batch->n_items; i++) {
+        const struct queue_change *change = &batch->items[i].change;
+        if (change->job_action == QUEUE_JOB_STORE) {
+            command_puts(command, change->id);
+            command_put(command, change->job, change->job_len);
+        }
+    }
+    for (size_t i = 0; i < batch->n_items; i++) {
+        if (batch->items[i].change.job_action == QUEUE_JOB_DROP) {
+            command_puts(command, batch->items[i].change.id);
+        }
+    }
+}
+
+static void put_acks(struct command *command, const struct batch *batch) {
+    for (int lane = 0; lane < LANE_COUNT; lane++) {
+        for (size_t i = 0; i < batch->n_items; i++) {
+            const struct queue_entry *ack = batch->items[i].change.ack;
+            if (ack != NULL && ack->lane == (enum lane)lane) {
+                command_puts(command, ack->stream_id);
+            }
+        }
+    }
+}
+
+static void put_rows(struct command *command, struct buf *scratch, const struct batch *batch, const struct counts_wanted *counts) {
+    put_records(command, scratch, batch);
+    put_due(command, batch);
+    put_jobs(command, batch);
+    put_acks(command, batch);
+    for (size_t i = 0; i < counts->n; i++) {
+        command_puts(command, counts->items[i].names);
+        command_put_i64(command, (int64_t)counts->items[i].times);
+    }
+    for (size_t i = 0; i < batch->n_items; i++) {
+        arguments_put_effects(command, batch->items[i].change.effects, batch->items[i].change.n_effects);
+    }
+}
+
+/* The whole call for what is open in the batch. */
+static int put_call(const struct queue *queue, struct command *command, const struct batch *batch, struct err *err) {
+    struct buf scratch = BUF_INIT;
+    struct counts_wanted counts = COUNTS_WANTED_INIT;
+    struct rows rows = count_rows(batch);
+    int rc = 0;
+    for (size_t i = 0; i < batch->n_items && rc >= 0; i++) {
+        rc = counts_wanted_add(&counts, batch->items[i].change.counts);
+    }
+    call_script(queue, command, SCRIPT_APPLY, KEY_NOTICES, KEY_CHANGING);
+    command_puts(command, queue->settings->prefix);
+    command_puts(command, queue->settings->group);
+    command_put_i64(command, queue->settings->events_max);
+    put_events(command, &scratch, batch);
+    command_put_i64(command, (int64_t)batch->n_items);
+    put_tokens(command, &scratch, batch, rows.all_new);
+    const size_t numbers[] = {rows.due, rows.due_gone, rows.jobs, rows.jobs_gone, rows.acks[LANE_URGENT], rows.acks[LANE_BULK],
+                              counts.n, rows.effects};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        command_put_i64(command, (int64_t)numbers[i]);
+    }
+    put_rows(command, &scratch, batch, &counts);
+    rc = rc < 0 || scratch.failed ? err_no_memory(err) : 0;
+    buf_fini(&scratch);
+    counts_wanted_fini(&counts);
+    return rc;
+}
+
+/* ---- the call ------------------------------------------------------------------------------------------------------ */
+
+static int submit(struct queue *queue, struct batch *batch_take, struct err *err);
+
+/* Sorts the letters into results; what is R stays open. */
+static int on_answer(struct queue *queue, struct call *call, size_t part, const redisReply *reply) {
+    (void)queue;
+    (void)part;
+    struct batch *batch = call->data;
+    if (!reply_is_string(reply) || (size_t)reply->len != batch->n_items) {
+        return -1;
+    }
+    size_t open = 0;
+    for (size_t i = 0; i < batch->n_items; i++) {
+        struct item *item = &batch->items[i];
+        if (reply->str[i] == 'R') {
+            batch->items[open] = *item;
+            if (item->change.ack != NULL) {
+                batch->items[open].change.ack = &batch->items[open].entry;
+            }
+            open++;
+            continue;
+        }
+        batch->results[item->place] = reply->str[i] == 'A' ? QUEUE_APPLIED : QUEUE_STALE;
+        if (item->change.ack != NULL) {
+            (void)held_remove(&queue->held, (enum stream)item->entry.lane, item->entry.stream_id);
+        }
+    }
+    batch->n_items = open;
+    return 0;
+}
+
+static void on_finish(struct queue *queue, struct call *call, const struct err *err) {
+    struct batch *batch = call->data;
+    struct err fault;
+    queue->upkeep.trim_wanted = true;
+    if (err == NULL && batch->n_items > 0) {
+        call->data = NULL;
+        if (submit(queue, batch, &fault) == 0) {
+            return;
+        }
+        err = &fault;
+        call->data = batch;
+    }
+    for (size_t i = 0; i < batch->n_items; i++) {
+        if (batch->items[i].change.ack != NULL) {
+            (void)held_remove(&queue->held, (enum stream)batch->items[i].entry.lane, batch->items[i].entry.stream_id);
+        }
+    }
+    batch->done(batch->ctx, err == NULL ? batch->results : NULL, batch->n, err);
+}
+
+static void on_drop(struct call *call) {
+    batch_free(call->data);
+}
+
+static const struct call_kind apply_kind = {on_answer, on_finish, on_drop, false};
+
+/* The batch belongs to the call from here on, but not where -1 is returned. */
+static int submit(struct queue *queue, struct batch *batch, struct err *err) {
+    struct call *call = call_new(&apply_kind, NULL);
+    if (call == NULL) {
+        return err_no_memory(err);
+    }
+    call->n_parts = 1;
+    if (put_call(queue, &call->parts[0], batch, err) < 0 || command_end(&call->parts[0]) < 0) {
+        call_free(call);
+        return err_no_memory(err);
+    }
+    call->data = batch;
+    call_enqueue(queue, call);
+    return 0;
+}
+
+int queue_apply(struct queue *queue, const struct queue_change *changes, size_t n, queue_apply_fn *done, void *ctx, struct err *err) {
+    assert(n > 0);
+    struct batch *batch = batch_new(changes, n, done, ctx);
+    if (batch == NULL) {
+        return err_no_memory(err);
+    }
+    if (submit(queue, batch, err) < 0) {
+        batch_free(batch);
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (changes[i].due_at_ms > 0) {
+            upkeep_due_at(queue, changes[i].due_at_ms);
+        }
+    }
+    return 0;
+}

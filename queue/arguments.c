@@ -1,0 +1,47 @@
+/* arguments: see arguments.h. Fails: by want of memory. */
+#include "queue/arguments.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void arguments_put_effects(struct command *command, const struct queue_effect *effects, size_t n) {
+    static const char letters[] = {
+        [QUEUE_SET] = 'S',  [QUEUE_DEL] = 'D', [QUEUE_HSET] = 'H', [QUEUE_HDEL] = 'h', [QUEUE_ZADD] = 'Z',   [QUEUE_ZREM] = 'z',
+        [QUEUE_WAKE] = 'W', [QUEUE_ADD] = 'X', [QUEUE_FREE] = 'F', [QUEUE_HOLD] = 'O', [QUEUE_UNHOLD] = 'o', [QUEUE_GRANT] = 'G'};
+    for (size_t i = 0; i < n; i++) {
+        command_put(command, &letters[effects[i].op], 1);
+        command_puts(command, effects[i].key);
+        command_puts(command, effects[i].field == NULL ? "" : effects[i].field);
+        command_puts(command, effects[i].value == NULL ? "" : effects[i].value);
+        command_put_i64(command, effects[i].at_ms);
+    }
+}
+
+int counts_wanted_add(struct counts_wanted *counts, const char *names) {
+    if (names == NULL || names[0] == '\0') {
+        return 0;
+    }
+    for (size_t i = counts->n; i > 0; i--) {
+        struct counts_list *item = &counts->items[i - 1];
+        if (item->names == names || strcmp(item->names, names) == 0) {
+            item->times++;
+            return (int)i;
+        }
+    }
+    if (counts->n == counts->cap) {
+        size_t cap = counts->cap == 0 ? 16 : counts->cap * 2;
+        struct counts_list *items = realloc(counts->items, cap * sizeof *items);
+        if (items == NULL) {
+            return -1;
+        }
+        counts->items = items;
+        counts->cap = cap;
+    }
+    counts->items[counts->n++] = (struct counts_list){names, 1};
+    return (int)counts->n;
+}
+
+void counts_wanted_fini(struct counts_wanted *counts) {
+    free(counts->items);
+    *counts = COUNTS_WANTED_INIT;
+}

@@ -1,0 +1,26 @@
+/* arguments: what the two changing calls (apply.c, settle.c) put into their commands in the same way. */
+#ifndef REACH_QUEUE_ARGUMENTS_H
+#define REACH_QUEUE_ARGUMENTS_H
+
+#include "queue/command.h"
+#include "queue/queue.h"
+
+/* Five arguments an effect, as lua/common.lua takes them. */
+void arguments_put_effects(struct command *command, const struct queue_effect *effects, size_t n);
+
+/* The distinct lists of counter names of a batch, and how often each is wanted. A batch has few. */
+struct counts_wanted {
+    struct counts_list {
+        const char *names; /* borrowed */
+        size_t times;
+    } * items;
+    size_t n, cap;
+};
+
+#define COUNTS_WANTED_INIT ((struct counts_wanted){0})
+
+/* Adds one more of `names` (NULL or "": nothing). 1 + its place, 0 for nothing, -1 without memory. */
+int counts_wanted_add(struct counts_wanted *counts, const char *names);
+void counts_wanted_fini(struct counts_wanted *counts);
+
+#endif
