@@ -44,6 +44,15 @@ static int check_message(const struct message *message, struct err *err) {
     return 0;
 }
 
+/* Five texts one after the other: much cheaper than a format, and there is one of these per header line of every mail. */
+static void put_all(struct buf *out, const char *a, const char *b, const char *c, const char *d, const char *e) {
+    buf_puts(out, a);
+    buf_puts(out, b);
+    buf_puts(out, c);
+    buf_puts(out, d);
+    buf_puts(out, e);
+}
+
 /* RFC 5322 section 3.3, in UTC. */
 static void put_date(struct buf *out, int64_t at_ms) {
     static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -65,12 +74,12 @@ static void put_language(struct buf *out, const char *locale) {
             return;
         }
     }
-    buf_putf(out, "Content-Language: %s\r\n", locale);
+    put_all(out, "Content-Language: ", locale, "\r\n", "", "");
 }
 
 static void put_part(struct buf *out, const char *type, const char *text) {
     const char *encoding = mime_encoding_for(text);
-    buf_putf(out, "Content-Type: %s; charset=utf-8\r\nContent-Transfer-Encoding: %s\r\n\r\n", type, encoding);
+    put_all(out, "Content-Type: ", type, "; charset=utf-8\r\nContent-Transfer-Encoding: ", encoding, "\r\n\r\n");
     if (strcmp(encoding, "base64") == 0) {
         mime_put_base64(out, text);
     } else {
@@ -86,17 +95,17 @@ static void put_header(struct buf *out, const struct message *message, const str
         mime_put_address_header(out, "Reply-To", NULL, sender->reply_to);
     }
     mime_put_text_header(out, "Subject", message->subject);
-    buf_putf(out, "Message-ID: <%s@%s>\r\n", message->key, smtp_address_domain(sender->from_address));
+    put_all(out, "Message-ID: <", message->key, "@", smtp_address_domain(sender->from_address), ">\r\n");
     buf_puts(out, "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n");
     put_language(out, message->locale);
 }
 
 static void put_alternatives(struct buf *out, const struct message *message) {
-    buf_putf(out, "Content-Type: multipart/alternative; boundary=\"=_%s\"\r\n\r\n--=_%s\r\n", message->key, message->key);
+    put_all(out, "Content-Type: multipart/alternative; boundary=\"=_", message->key, "\"\r\n\r\n--=_", message->key, "\r\n");
     put_part(out, "text/plain", message->text);
-    buf_putf(out, "\r\n--=_%s\r\n", message->key);
+    put_all(out, "\r\n--=_", message->key, "\r\n", "", "");
     put_part(out, "text/html", message->html);
-    buf_putf(out, "\r\n--=_%s--\r\n", message->key);
+    put_all(out, "\r\n--=_", message->key, "--\r\n", "", "");
 }
 
 int mime_compose(const struct message *message, const struct mime_sender *sender, struct buf *out, struct err *err) {

@@ -10,6 +10,7 @@
 
 #include <openssl/evp.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 enum {
@@ -30,29 +31,40 @@ static size_t line_end(const char *text) {
     return text[0] == '\n' ? 1 : 0;
 }
 
-static bool plain_in_body(unsigned char c) {
-    return (c >= 33 && c <= 126 && c != '=') || c == ' ' || c == '\t';
-}
-
 const char *mime_encoding_for(const char *text) {
-    size_t coded = 0;
+    size_t foreign = 0; /* bytes outside ASCII: the ones that count. Eight at a time: every text passes here. */
     size_t len = strlen(text);
-    for (size_t i = 0; i < len; i++) {
-        coded += !plain_in_body((unsigned char)text[i]) && text[i] != '\n' && text[i] != '\r';
+    for (size_t i = 0; i + 8 <= len; i += 8) {
+        uint64_t word;
+        memcpy(&word, text + i, sizeof word);
+        foreign += (size_t)__builtin_popcountll(word & UINT64_C(0x8080808080808080));
     }
-    return coded > len / 6 ? "base64" : "quoted-printable";
+    for (size_t i = len & ~(size_t)7; i < len; i++) {
+        foreign += (size_t)((unsigned char)text[i] >> 7);
+    }
+    return foreign > len / 6 ? "base64" : "quoted-printable";
 }
 
-/* Whether the byte at `text`, about to stand at `column`, may stand there as it is. */
-static bool may_stand(const char *text, size_t column) {
-    unsigned char c = (unsigned char)text[0];
-    if (!plain_in_body(c)) {
-        return false;
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t';
+}
+
+/* May stand in quoted-printable as it is; a blank not at the end of a line. */
+static bool is_plain(unsigned char c) {
+    return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
+}
+
+/* How many bytes from `text` on, at most `max`, may stand as they are at `column`. */
+static size_t plain_run(const char *text, size_t column, size_t max) {
+    size_t n = 0;
+    if (column == 0 && (text[0] == '.' || text[0] == '-' || (text[0] == 'F' && strncmp(text, "From ", 5) == 0))) {
+        return 0;
     }
-    if (c == ' ' || c == '\t') {
-        return text[1] != '\0' && line_end(text + 1) == 0;
+    while (n < max && is_plain((unsigned char)text[n])) {
+        n++;
     }
-    return column > 0 || (c != '.' && c != '-' && strncmp(text, "From ", 5) != 0);
+    bool ends_line = text[n] == '\0' || line_end(text + n) > 0;
+    return n > 0 && ends_line && is_blank(text[n - 1]) ? n - 1 : n;
 }
 
 void mime_put_quoted_printable(struct buf *out, const char *text) {
@@ -60,22 +72,24 @@ void mime_put_quoted_printable(struct buf *out, const char *text) {
     size_t column = 0;
     while (*text != '\0') {
         size_t end = line_end(text);
+        size_t run = end > 0 ? 0 : plain_run(text, column, QP_LINE - column);
         if (end > 0) {
             buf_put(out, "\r\n", 2);
             column = 0;
             text += end;
-            continue;
-        }
-        size_t width = may_stand(text, column) ? 1 : 3;
-        if (column + width > QP_LINE) {
+        } else if (run > 0) {
+            buf_put(out, text, run);
+            column += run;
+            text += run;
+        } else if (column + 3 > QP_LINE) {
             buf_put(out, "=\r\n", 3);
             column = 0;
-            continue;
+        } else {
+            unsigned char c = (unsigned char)*text++;
+            const char coded[3] = {'=', hex[c >> 4], hex[c & 15]};
+            buf_put(out, coded, sizeof coded);
+            column += sizeof coded;
         }
-        unsigned char c = (unsigned char)*text++;
-        const char coded[3] = {'=', hex[c >> 4], hex[c & 15]};
-        buf_put(out, width == 1 ? text - 1 : coded, width);
-        column += width;
     }
     if (column > 0) {
         buf_put(out, "\r\n", 2);

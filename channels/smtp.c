@@ -323,6 +323,12 @@ static int compose(struct gateway *gateway, const struct message *message, char 
     return smtp_address_verp(base, message->key, from, err);
 }
 
+/* A moment of the caller's monotonic clock on the one the mailers read. */
+static int64_t on_system_clock(const struct clock *clock, int64_t at_ms) {
+    bool same = clock->mono_ms == clock_system.mono_ms;
+    return same ? at_ms : clock_mono_ms(&clock_system) + (at_ms - clock_mono_ms(clock));
+}
+
 static int smtp_send(struct gateway *gateway, const struct message *message, int64_t not_after_mono_ms, channel_done_fn *done, void *ctx,
                      struct err *err) {
     char from[SMTP_ADDRESS_MAX + 1];
@@ -339,7 +345,7 @@ static int smtp_send(struct gateway *gateway, const struct message *message, int
         return answer_later(gateway, &outcome, message, done, ctx, err);
     }
     struct smtp_mail mail = {
-        .not_after_ms = clock_mono_ms(&clock_system) + (not_after_mono_ms - clock_mono_ms(gateway->env->clock)),
+        .not_after_ms = on_system_clock(gateway->env->clock, not_after_mono_ms),
         .id = message->key,
         .from = from,
         .to = message->to,

@@ -245,7 +245,6 @@ static int take_frame(struct smtp_mailer *mailer, struct frame *frame) {
         if (smtp_get_result(frame, &result) != 0 || result.slot >= n_slots(mailer) || mailer->slots[result.slot].done == NULL) {
             return -1;
         }
-        mailer->heard_ms = now_ms();
         answer(mailer, result.slot, &result.outcome);
         return 0;
     default: return -1;
@@ -281,6 +280,7 @@ static int read_some(struct smtp_mailer *mailer) {
         return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
     }
     mailer->in.len += (size_t)n;
+    mailer->heard_ms = now_ms();
     return 1;
 }
 

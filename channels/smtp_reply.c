@@ -40,9 +40,21 @@ static size_t enhanced_len(const char *text, size_t len) {
     return at == len || text[at] == ' ' ? at : 0;
 }
 
+/* Appends what fits of `len` bytes at out[used]; returns the new length. Formats are too dear here: four replies a mail pass. */
+static size_t append(char *out, size_t cap, size_t used, const char *text, size_t len) {
+    size_t room = cap - used - 1;
+    size_t n = len < room ? len : room;
+    memcpy(out + used, text, n);
+    out[used + n] = '\0';
+    return used + n;
+}
+
 static void add_text(struct smtp_reply *reply, const char *text, size_t len) {
     size_t used = strlen(reply->text);
-    (void)snprintf(reply->text + used, sizeof reply->text - used, "%s%.*s", used > 0 ? " " : "", (int)len, text);
+    if (used > 0) {
+        used = append(reply->text, sizeof reply->text, used, " ", 1);
+    }
+    (void)append(reply->text, sizeof reply->text, used, text, len);
 }
 
 int smtp_reply_add_line(struct smtp_reply *reply, const char *line, size_t len) {
@@ -58,7 +70,7 @@ int smtp_reply_add_line(struct smtp_reply *reply, const char *line, size_t len) 
     size_t at = len > 3 ? 4 : 3;
     size_t skip = enhanced_len(line + at, len - at);
     if (skip > 0 && line[at] == line[0]) {
-        (void)snprintf(reply->enhanced, sizeof reply->enhanced, "%.*s", (int)skip, line + at);
+        (void)append(reply->enhanced, sizeof reply->enhanced, 0, line + at, skip);
         at += skip;
     }
     while (at < len && line[at] == ' ') {
@@ -72,7 +84,26 @@ int smtp_reply_add_line(struct smtp_reply *reply, const char *line, size_t len) 
 static const char hidden[] = "(address)";
 
 static bool is_border(char c) {
-    return c == '\0' || strchr(" \t<>()[],;:\"'`=|", c) != NULL;
+    switch (c) {
+    case '\0':
+    case ' ':
+    case '\t':
+    case '<':
+    case '>':
+    case '(':
+    case ')':
+    case '[':
+    case ']':
+    case ',':
+    case ';':
+    case ':':
+    case '"':
+    case '\'':
+    case '`':
+    case '=':
+    case '|': return true;
+    default: return false;
+    }
 }
 
 /* Length of the word of the recipient's local part at `text` when it stands alone there, else 0. */
@@ -84,19 +115,17 @@ static size_t local_part_here(const char *text, const char *to) {
 void smtp_hide_addresses(const char *text, const char *to, char *out, size_t cap) {
     size_t used = 0;
     out[0] = '\0';
-    while (*text != '\0' && used + 1 < cap) {
+    while (*text != '\0') {
         size_t word = 0;
         while (!is_border(text[word])) {
             word++;
         }
         if (word == 0) {
-            out[used++] = *text++;
-            out[used] = '\0';
+            used = append(out, cap, used, text++, 1);
             continue;
         }
         bool hide = memchr(text, '@', word) != NULL || (to != NULL && local_part_here(text, to) == word);
-        int n = hide ? snprintf(out + used, cap - used, "%s", hidden) : snprintf(out + used, cap - used, "%.*s", (int)word, text);
-        used += n < 0 ? 0 : (size_t)n < cap - used ? (size_t)n : cap - used - 1;
+        used = hide ? append(out, cap, used, hidden, sizeof hidden - 1) : append(out, cap, used, text, word);
         text += word;
     }
 }

@@ -29,6 +29,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static _Thread_local struct guard *current;
@@ -42,12 +43,6 @@ void guard_enter(struct guard *guard) {
 
 void guard_leave(void) {
     current = NULL;
-}
-
-void guard_begin_mail(struct guard *guard, struct smtp_board_slot *board, int64_t deadline_ms, int64_t not_after_ms) {
-    guard->board = board;
-    guard->deadline_ms = deadline_ms;
-    guard->not_after_ms = not_after_ms;
 }
 
 /* The next definition of `name` after ours: the C library's or OpenSSL's. */
@@ -81,8 +76,17 @@ NEXT(int, SSL_connect, (SSL * ssl), (ssl))
 NEXT(int, SSL_read, (SSL * ssl, void *data, int len), (ssl, data, len))
 NEXT(int, SSL_write, (SSL * ssl, const void *data, int len), (ssl, data, len))
 
-static int64_t now_ms(void) {
-    return clock_mono_ms(&clock_system);
+/* For waits: CLOCK_MONOTONIC, which costs no system call anywhere. */
+static int64_t tick_ms(void) {
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void guard_begin_mail(struct guard *guard, struct smtp_board_slot *board, int64_t time_ms, int64_t not_after_ms) {
+    guard->board = board;
+    guard->deadline_tick_ms = tick_ms() + time_ms;
+    guard->not_after_ms = not_after_ms;
 }
 
 /* ---- connect ------------------------------------------------------------------------------------------------------- */
@@ -99,7 +103,7 @@ static bool is_loopback(const struct sockaddr *address) {
 
 /* Whether the pending connect succeeded within the time. 0, or -1 with errno. */
 static int await_connect(struct guard *guard, int fd) {
-    int64_t left_ms = guard->deadline_ms - now_ms();
+    int64_t left_ms = guard->deadline_tick_ms - tick_ms();
     int wait_ms = (int)(left_ms < guard->connect_timeout_ms ? left_ms : guard->connect_timeout_ms);
     struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
     int n = wait_ms > 0 ? real_poll(&pollfd, 1, wait_ms) : 0;
@@ -177,17 +181,12 @@ static int look_ahead(struct guard *guard) {
     return n > 0 ? 1 : nothing ? -1 : 0;
 }
 
-bool guard_has_surplus(struct guard *guard) {
-    if (!guard->wire.failed && look_ahead(guard) > 0) {
-        (void)smtp_wire_fail(&guard->wire, "the server sent a reply that nothing had asked for");
-    }
-    return guard->wire.failed;
-}
-
-/* Whether nothing more can be said on this connection: the server has said too much, or has closed it. */
+/* Whether nothing more can be said on a connection that owes nothing: the server has said too much, or has closed it. */
 static bool is_disturbed(struct guard *guard) {
-    if (!guard_has_surplus(guard) && look_ahead(guard) == 0) {
-        (void)smtp_wire_fail(&guard->wire, "the server closed the connection");
+    int ahead = look_ahead(guard);
+    if (ahead >= 0) {
+        (void)smtp_wire_fail(&guard->wire,
+                             ahead > 0 ? "the server sent a reply that nothing had asked for" : "the server closed the connection");
     }
     return guard->wire.failed;
 }
@@ -199,16 +198,17 @@ static int may_send(struct guard *guard, const char *data, size_t len, struct sm
     if (wire->failed || smtp_wire_send(wire, data, len) != 0) {
         return -1;
     }
-    bool quiet = before->n_expect == 0;
-    if (quiet && (before->mode == SMTP_OUT_LINE || wire->out.ends_message) && is_disturbed(guard)) {
+    /* The moment that counts: a reply that came too early must not be taken for the one to the message. With BDAT the message may follow
+     * in the same write as commands that still owe replies, so the look comes before the first of them. */
+    bool counts = wire->out.ends_message || wire->out.mode == SMTP_OUT_CHUNK;
+    if (counts && before->n_expect == 0 && is_disturbed(guard)) {
         return -1;
     }
     if (wire->out.opens_message) {
         guard->board->progress = SMTP_BEGUN;
     }
     if (wire->out.ends_message) {
-        int64_t now = now_ms();
-        if (now > guard->not_after_ms || now > guard->deadline_ms) {
+        if (clock_mono_ms(&clock_system) > guard->not_after_ms || tick_ms() > guard->deadline_tick_ms) {
             return smtp_wire_fail(wire, "its time was over before the message could be ended");
         }
         guard->board->progress = SMTP_DOUBT;
@@ -269,7 +269,7 @@ static void write_first(struct pollfd *fds, nfds_t n) {
 /* How long a wait may take: what the library wants, what one command may, what is left for the mail. */
 static int clamp_wait(const struct guard *guard, int timeout_ms) {
     int64_t wait_ms = timeout_ms < 0 || timeout_ms > guard->command_timeout_ms ? guard->command_timeout_ms : timeout_ms;
-    int64_t left_ms = guard->deadline_ms - now_ms();
+    int64_t left_ms = guard->deadline_tick_ms - tick_ms();
     return left_ms <= 0 ? 0 : (int)(left_ms < wait_ms ? left_ms : wait_ms);
 }
 

@@ -18,8 +18,8 @@ struct guard {
     int64_t command_timeout_ms;
 
     /* the mail at hand; set by guard_begin_mail() */
-    int64_t deadline_ms;  /* CLOCK_BOOTTIME: give up */
-    int64_t not_after_ms; /* CLOCK_BOOTTIME: the end of the message must not be sent after this */
+    int64_t deadline_tick_ms; /* CLOCK_MONOTONIC: give up */
+    int64_t not_after_ms;     /* CLOCK_BOOTTIME: the end of the message must not be sent after this */
     struct smtp_board_slot *board;
 
     /* the connection */
@@ -32,11 +32,7 @@ struct guard {
 void guard_enter(struct guard *guard);
 void guard_leave(void);
 
-/* The next transaction is for the mail in this slot. */
-void guard_begin_mail(struct guard *guard, struct smtp_board_slot *board, int64_t deadline_ms, int64_t not_after_ms);
-
-/* Whether the server, which owes no reply, has said something more, or the connection is unusable anyway. That it was closed after
- * the last reply does not count. */
-bool guard_has_surplus(struct guard *guard);
+/* The next transaction is for the mail in this slot; it has time_ms from now. */
+void guard_begin_mail(struct guard *guard, struct smtp_board_slot *board, int64_t time_ms, int64_t not_after_ms);
 
 #endif

@@ -6,8 +6,8 @@
  * Until one session has come through to MAIL, the others stand back. A server that is down, refuses TLS or our password therefore
  * sees one attempt at a time, and all mails that waited for it get the same answer at once.
  *
- * Answers are appended to one buffer; whoever finds nobody writing writes all of it. The socket blocks: when reachd does not
- * read, sessions wait, which is the right speed.
+ * Answers are gathered in one buffer; a thread sends those of each millisecond together, because waking reachd costs more than an
+ * answer. When reachd does not read, they pile up to the number of slots and no further.
  *
  * Fails: a broken socket means that reachd is gone; the process then ends at once, because what is in doubt stays in doubt
  * and what is not yet ended must not be. */
@@ -22,6 +22,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { GATHER_NS = 1000000 };
 
 struct waiter {
     struct waiter *next;
@@ -41,13 +43,17 @@ struct work {
     uint32_t n_sessions, max_sessions;
     pthread_cond_t ended;
     struct buf out;
-    bool writing;
+    pthread_t sender;
+    pthread_cond_t answered; /* `out` holds something, or finished */
+    bool finished;           /* no more answers will come */
     int fd;
     struct smtp_board_slot *board;
     uint32_t n_slots;
     int (*start)(void *ctx);
     void *start_ctx;
 };
+
+static void *run_sender(void *arg);
 
 struct work *work_new(const struct smtp_setup *setup, struct smtp_board_slot *board, int fd, int (*start)(void *ctx), void *ctx) {
     struct work *work = calloc(1, sizeof *work);
@@ -56,6 +62,7 @@ struct work *work_new(const struct smtp_setup *setup, struct smtp_board_slot *bo
     }
     (void)pthread_mutex_init(&work->lock, NULL);
     (void)pthread_cond_init(&work->ended, NULL);
+    (void)pthread_cond_init(&work->answered, NULL);
     work->last = &work->first;
     work->max_sessions = setup->sessions;
     work->n_slots = setup->n_slots;
@@ -63,6 +70,10 @@ struct work *work_new(const struct smtp_setup *setup, struct smtp_board_slot *bo
     work->fd = fd;
     work->start = start;
     work->start_ctx = ctx;
+    if (pthread_create(&work->sender, NULL, run_sender, work) != 0) {
+        free(work);
+        return NULL;
+    }
     return work;
 }
 
@@ -73,6 +84,7 @@ void work_free(struct work *work) {
         free(job);
     }
     buf_fini(&work->out);
+    (void)pthread_cond_destroy(&work->answered);
     (void)pthread_cond_destroy(&work->ended);
     (void)pthread_mutex_destroy(&work->lock);
     free(work);
@@ -264,22 +276,43 @@ void work_answer(struct work *work, struct job *job, const struct outcome *outco
     struct smtp_result result = {.slot = job->mail.slot, .outcome = *outcome};
     free(job);
     (void)pthread_mutex_lock(&work->lock);
+    bool first = work->out.len == 0;
     if (smtp_put_result(&work->out, &result) != 0) {
         _exit(70); /* no memory: reachd takes stock from the board */
     }
-    if (!work->writing) {
-        work->writing = true;
-        while (work->out.len > 0) {
-            struct buf batch = work->out;
-            work->out = BUF_INIT;
-            (void)pthread_mutex_unlock(&work->lock);
-            write_all(work->fd, &batch);
-            buf_fini(&batch);
-            (void)pthread_mutex_lock(&work->lock);
-        }
-        work->writing = false;
+    if (first) {
+        (void)pthread_cond_signal(&work->answered);
     }
     (void)pthread_mutex_unlock(&work->lock);
+}
+
+/* The thread that sends the answers, those of a millisecond together: one wake-up of reachd for many mails. */
+static void *run_sender(void *arg) {
+    struct work *work = arg;
+    static const struct timespec pause = {.tv_nsec = GATHER_NS};
+    struct buf batch = BUF_INIT;
+    (void)pthread_mutex_lock(&work->lock);
+    while (!work->finished || work->out.len > 0) {
+        if (work->out.len == 0) {
+            (void)pthread_cond_wait(&work->answered, &work->lock);
+            continue;
+        }
+        if (!work->finished) {
+            (void)pthread_mutex_unlock(&work->lock);
+            (void)nanosleep(&pause, NULL);
+            (void)pthread_mutex_lock(&work->lock);
+        }
+        struct buf full = work->out;
+        work->out = batch;
+        batch = full;
+        (void)pthread_mutex_unlock(&work->lock);
+        write_all(work->fd, &batch);
+        buf_reset(&batch);
+        (void)pthread_mutex_lock(&work->lock);
+    }
+    (void)pthread_mutex_unlock(&work->lock);
+    buf_fini(&batch);
+    return NULL;
 }
 
 /* ---- ending -------------------------------------------------------------------------------------------------------- */
@@ -302,5 +335,8 @@ void work_close(struct work *work) {
     while (work->n_sessions > 0) {
         (void)pthread_cond_wait(&work->ended, &work->lock);
     }
+    work->finished = true;
+    (void)pthread_cond_signal(&work->answered);
     (void)pthread_mutex_unlock(&work->lock);
+    (void)pthread_join(work->sender, NULL);
 }
