@@ -39,19 +39,20 @@ void dates_free(struct dates *dates) {
     free(dates);
 }
 
-static size_t hash(const struct entry *key) {
-    uint64_t h = 14695981039346656037ULL ^ (uint64_t)key->ms ^ (uint64_t)key->style << 60;
-    for (const char *p = key->locale; *p != '\0'; p++) {
-        h = (h ^ (unsigned char)*p) * 1099511628211ULL;
+static uint64_t mix(uint64_t h, const char *text) {
+    for (; *text != '\0'; text++) {
+        h = (h ^ (unsigned char)*text) * 1099511628211ULL;
     }
-    for (const char *p = key->zone; *p != '\0'; p++) {
-        h = (h ^ (unsigned char)*p) * 1099511628211ULL;
-    }
+    return h;
+}
+
+static size_t place(const char *locale, const char *zone, enum date_style style, int64_t ms) {
+    uint64_t h = mix(mix(14695981039346656037ULL ^ (uint64_t)ms ^ (uint64_t)style << 60, locale), zone);
     return (size_t)((h ^ h >> 29) % ENTRIES);
 }
 
-static bool same(const struct entry *a, const struct entry *b) {
-    return a->used && a->ms == b->ms && a->style == b->style && strcmp(a->locale, b->locale) == 0 && strcmp(a->zone, b->zone) == 0;
+static bool holds(const struct entry *entry, const char *locale, const char *zone, enum date_style style, int64_t ms) {
+    return entry->used && entry->ms == ms && entry->style == style && strcmp(entry->locale, locale) == 0 && strcmp(entry->zone, zone) == 0;
 }
 
 static const char *skeleton(enum date_style style) {
@@ -117,17 +118,23 @@ static int format(struct entry *entry, struct err *err) {
     return 0;
 }
 
+/* A name too long to be one is cut; the cut name is unknown to ICU and so reads as the default. */
+static int refill(struct entry *entry, const char *locale, const char *zone, enum date_style style, int64_t ms, struct err *err) {
+    *entry = (struct entry){.used = true, .style = style, .ms = ms};
+    (void)snprintf(entry->locale, sizeof entry->locale, "%s", locale);
+    (void)snprintf(entry->zone, sizeof entry->zone, "%s", zone);
+    if (format(entry, err) < 0) {
+        entry->used = false;
+        return -1;
+    }
+    return 0;
+}
+
 const char *dates_text(struct dates *dates, const char *locale, const char *time_zone, enum date_style style, int64_t ms, struct err *err) {
-    struct entry key = {.used = true, .style = style, .ms = ms};
-    (void)snprintf(key.locale, sizeof key.locale, "%s", locale);
-    (void)snprintf(key.zone, sizeof key.zone, "%s", time_zone == NULL ? "UTC" : time_zone);
-    struct entry *entry = &dates->entries[hash(&key)];
-    if (!same(entry, &key)) {
-        *entry = key;
-        if (format(entry, err) < 0) {
-            entry->used = false;
-            return NULL;
-        }
+    const char *zone = time_zone == NULL ? "UTC" : time_zone;
+    struct entry *entry = &dates->entries[place(locale, zone, style, ms)];
+    if (!holds(entry, locale, zone, style, ms) && refill(entry, locale, zone, style, ms, err) < 0) {
+        return NULL;
     }
     return entry->text;
 }

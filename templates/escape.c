@@ -70,7 +70,7 @@ void escape_put(struct buf *out, enum escape escape, const char *text, size_t le
 
 /* Characters that can be in no clean value at all. ZWNJ and ZWJ stay: Persian and Indic names need them. */
 static bool is_hidden(UChar32 c) {
-    if (c == 0x200c || c == 0x200d) {
+    if (c < 0xa0 || c == 0x200c || c == 0x200d) {
         return false;
     }
     return u_charType(c) == U_FORMAT_CHAR || u_hasBinaryProperty(c, UCHAR_DEFAULT_IGNORABLE_CODE_POINT) || U_IS_UNICODE_NONCHAR(c) ||
@@ -92,7 +92,10 @@ static bool is_slash(UChar32 c) {
 
 /* A full stop between two of these may be a domain's. */
 static bool joins(UChar32 c) {
-    return u_isalpha(c) || u_charType(c) == U_OTHER_SYMBOL || u_charType(c) == U_NON_SPACING_MARK || c == '-' || c == '_';
+    if (c < 0x80) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+    }
+    return u_isalpha(c) || u_charType(c) == U_OTHER_SYMBOL || u_charType(c) == U_NON_SPACING_MARK;
 }
 
 static bool joins_left(UChar32 c) {
@@ -113,8 +116,8 @@ static bool breaks_before(const struct cleaner *cleaner, UChar32 c) {
     if (cleaner->kind == CLEAN_ADDRESS) {
         return false;
     }
-    if (is_slash(cleaner->previous) && is_slash(cleaner->before_stop) && c != ' ') {
-        return true;
+    if (is_slash(cleaner->previous)) {
+        return is_slash(cleaner->before_stop) && c != ' ';
     }
     return is_stop(cleaner->previous) && joins_left(cleaner->before_stop) && joins(c);
 }

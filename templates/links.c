@@ -17,7 +17,19 @@ static const char *const shorteners[] = {"bit.ly",     "tinyurl.com", "t.co",   
                                          "bl.ink",     "v.gd",        "soo.gd", "s.id",   "qr.ae",   "adf.ly",  NULL};
 
 static bool is_url_character(unsigned char c) {
-    return c > 0x20 && c < 0x7f && strchr("\"<>\\^`{|}'", c) == NULL;
+    switch (c) {
+    case '"':
+    case '\'':
+    case '<':
+    case '>':
+    case '\\':
+    case '^':
+    case '`':
+    case '{':
+    case '|':
+    case '}': return false;
+    default: return c > 0x20 && c < 0x7f;
+    }
 }
 
 static bool is_host_character(unsigned char c) {

@@ -285,12 +285,22 @@ static int run_call(struct run *run, const struct op *op, const struct frame *to
     return rc;
 }
 
+/* Most of a message is static text: copied here without a call where there is room. */
+static void put_static(struct buf *out, const struct op *op) {
+    if (out->cap - out->len > op->n) {
+        memcpy(out->data + out->len, op->u.text, op->n);
+        out->len += op->n;
+    } else {
+        buf_put(out, op->u.text, op->n);
+    }
+}
+
 static int run_ops(struct run *run, const struct op *ops, uint32_t from, uint32_t to, const struct frame *top) {
     for (uint32_t at = from; at < to; at++) {
         const struct op *op = &ops[at];
         int rc = 0;
         switch ((enum op_kind)op->kind) {
-        case OP_TEXT: buf_put(run->out, op->u.text, op->n); break;
+        case OP_TEXT: put_static(run->out, op); break;
         case OP_VALUE: rc = put_value(run, op, top); break;
         case OP_CALL: rc = run_call(run, op, top); break;
         case OP_SECTION:
@@ -312,5 +322,6 @@ int program_run(const struct program *program, const struct program_env *env, st
     if (run_ops(&run, program->ops, 0, program->n, NULL) < 0) {
         return -1;
     }
+    buf_put(out, "", 0); /* its NUL */
     return out->failed ? err_no_memory(err) : 0;
 }
