@@ -1,5 +1,6 @@
-/* lookup: reads records, kept jobs and contact book entries of a batch, in one round trip of three HMGETs.
+/* lookup: reads records, contact book entries and kept jobs of a batch.
  *
+ * One round trip of two HMGETs; where a record was found, which is rare for new entries, a second one for the jobs of those.
  * Nothing is changed, so nothing has to be atomic: a record that changes in between is caught by its token when the worker
  * applies its change. A wrong "not found" could turn into a wrong dead letter, so a refusal, even one that looks final (a key of
  * the wrong type), is told in the log and waited out. Fails: by want of memory. */
@@ -11,14 +12,17 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { PART_RECORDS, PART_JOBS, PART_CUSTOMERS };
+enum { PART_RECORDS, PART_CUSTOMERS };
 
 struct lookup {
     queue_lookup_fn *done;
     void *ctx;
     size_t n;
     struct arena arena;
+    const char **ids;
     struct queue_found *found;
+    size_t *places; /* second round: whose jobs are asked for */
+    size_t n_places;
     bool no_memory;
 };
 
@@ -34,39 +38,52 @@ static const char *keep(struct lookup *lookup, const redisReply *value) {
 static void take_record(struct lookup *lookup, size_t i, const redisReply *value) {
     const char *text = keep(lookup, value);
     struct queue_record *held = &lookup->found[i].held;
-    const char *job = held->job;
     *held = (struct queue_record){0};
     if (text != NULL && queue_record_read(text, (size_t)value->len, held, NULL, NULL) < 0) {
         log_error("queue: a record in Redis cannot be read; it is left alone");
     }
-    held->job = job;
 }
 
-static int on_answer(struct queue *queue, struct call *call, size_t part, const redisReply *reply) {
+static int on_first(struct queue *queue, struct call *call, size_t part, const redisReply *reply) {
     (void)queue;
     struct lookup *lookup = call->data;
     if (!reply_is_array(reply, lookup->n)) {
         return -1;
     }
     for (size_t i = 0; i < lookup->n; i++) {
-        const redisReply *value = reply->element[i];
-        switch (part) {
-        case PART_RECORDS: take_record(lookup, i, value); break;
-        case PART_JOBS: lookup->found[i].held.job = keep(lookup, value); break;
-        default: lookup->found[i].customer = keep(lookup, value); break;
+        if (part == PART_RECORDS) {
+            take_record(lookup, i, reply->element[i]);
+        } else {
+            lookup->found[i].customer = keep(lookup, reply->element[i]);
         }
     }
     return lookup->no_memory ? -1 : 0;
 }
 
-static void on_finish(struct queue *queue, struct call *call, const struct err *err) {
+static int on_jobs(struct queue *queue, struct call *call, size_t part, const redisReply *reply) {
     (void)queue;
-    (void)err;
-    assert(err == NULL); /* the kind is patient */
+    (void)part;
     struct lookup *lookup = call->data;
+    if (!reply_is_array(reply, lookup->n_places)) {
+        return -1;
+    }
+    for (size_t i = 0; i < lookup->n_places; i++) {
+        lookup->found[lookup->places[i]].held.job = keep(lookup, reply->element[i]);
+    }
+    return lookup->no_memory ? -1 : 0;
+}
+
+static void tell(struct lookup *lookup) {
     struct arena arena = lookup->arena;
     lookup->arena = ARENA_INIT;
     lookup->done(lookup->ctx, lookup->found, lookup->n, &arena);
+}
+
+static void on_second(struct queue *queue, struct call *call, const struct err *err) {
+    (void)queue;
+    (void)err;
+    assert(err == NULL); /* the kind is patient */
+    tell(call->data);
 }
 
 static void lookup_free(struct lookup *lookup) {
@@ -78,7 +95,7 @@ static void on_drop(struct call *call) {
     lookup_free(call->data);
 }
 
-static const struct call_kind lookup_kind = {on_answer, on_finish, on_drop, true};
+static const struct call_kind second_kind = {on_jobs, on_second, on_drop, true};
 
 static void put_part(struct queue *queue, struct call *call, enum key key, const char *const *fields, size_t n) {
     struct command *command = &call->parts[call->n_parts++];
@@ -88,6 +105,58 @@ static void put_part(struct queue *queue, struct call *call, enum key key, const
         command_puts(command, fields[i] == NULL ? "" : fields[i]);
     }
 }
+
+/* Asks for the jobs of the records that were found. 0, or -1 without memory. */
+static int ask_jobs(struct queue *queue, struct lookup *lookup) {
+    const char **ids = arena_array(&lookup->arena, lookup->n, sizeof *ids);
+    lookup->places = arena_array(&lookup->arena, lookup->n, sizeof *lookup->places);
+    struct call *call = ids == NULL || lookup->places == NULL ? NULL : call_new(&second_kind, NULL);
+    if (call == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < lookup->n; i++) {
+        if (lookup->found[i].held.found) {
+            ids[lookup->n_places] = lookup->ids[i];
+            lookup->places[lookup->n_places++] = i;
+        }
+    }
+    put_part(queue, call, KEY_JOBS, ids, lookup->n_places);
+    if (call_submit(queue, call, NULL) < 0) {
+        return -1;
+    }
+    call->data = lookup;
+    return 0;
+}
+
+static bool any_found(const struct lookup *lookup) {
+    for (size_t i = 0; i < lookup->n; i++) {
+        if (lookup->found[i].held.found) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_finish(struct queue *queue, struct call *call, const struct err *err) {
+    (void)err;
+    assert(err == NULL); /* the kind is patient */
+    struct lookup *lookup = call->data;
+    if (!any_found(lookup)) {
+        tell(lookup);
+        return;
+    }
+    call->data = NULL; /* the second call's from here on */
+    if (ask_jobs(queue, lookup) < 0) {
+        log_error("queue: no memory to look up %zu notices", lookup->n);
+        for (size_t i = 0; i < lookup->n; i++) {
+            lookup->found[i] = (struct queue_found){0}; /* what is planned on this turns out stale and comes back after its lease */
+        }
+        tell(lookup);
+        lookup_free(lookup);
+    }
+}
+
+static const struct call_kind first_kind = {on_first, on_finish, on_drop, true};
 
 static bool any(const char *const *texts, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -107,13 +176,18 @@ int queue_lookup(struct queue *queue, const char *const *ids, const char *const 
     }
     *lookup = (struct lookup){.done = done, .ctx = ctx, .n = n, .arena = ARENA_INIT};
     lookup->found = arena_array(&lookup->arena, n, sizeof *lookup->found);
-    struct call *call = lookup->found == NULL ? NULL : call_new(&lookup_kind, lookup);
+    lookup->ids = arena_array(&lookup->arena, n, sizeof *lookup->ids);
+    bool failed = lookup->found == NULL || lookup->ids == NULL;
+    for (size_t i = 0; i < n && !failed; i++) {
+        lookup->ids[i] = arena_strdup(&lookup->arena, ids[i]);
+        failed = lookup->ids[i] == NULL;
+    }
+    struct call *call = failed ? NULL : call_new(&first_kind, lookup);
     if (call == NULL) {
         lookup_free(lookup);
         return err_no_memory(err);
     }
     put_part(queue, call, KEY_NOTICES, ids, n);
-    if (!getenv("NOJOBS")) put_part(queue, call, KEY_JOBS, ids, n);
     if (customers != NULL && any(customers, n)) {
         put_part(queue, call, KEY_CONTACTS, customers, n);
     }

@@ -124,7 +124,7 @@ write_all('HSET', JOBS, nil, A, rows[3][1], rows[3][2])
 write_all('HDEL', JOBS, nil, A, rows[4][1], rows[4][2])
 write_all('XACK', KEYS[8], A[2], A, rows[5][1], rows[5][2])
 write_all('XACK', KEYS[9], A[2], A, rows[6][1], rows[6][2])
--- link_newcomers()
+link_newcomers()
 write_counters(COUNTERS, tally)
 local told = {}
 do_effects(A[1], rows[8][1], tonumber(A[14]), told)

@@ -1,0 +1,390 @@
+/* bench_queue: what the guarantees cost.
+ *
+ * Two ways to take jobs from the same private Redis (AOF everysec), one after the other in the same run:
+ *   bare   XREADGROUP 512, jansson parses each job, one pipelined HSET a job, one XACK a batch. Nothing is safe: a crash between
+ *          the two loses or repeats work, nobody else may take over, nothing is counted, nobody is told.
+ *   whole  reachd's path with a channel that does nothing: read, parse, look up, intent, result with acknowledgement, counters and
+ *          events, through queue.h.
+ * Told: notices a second, CPU of Redis a notice (INFO cpu), and the ratios of the two; at a small and at a large number. Small runs are
+ * repeated and the median counts.
+ *
+ * Usage: bench_queue [small [large]]; exit 1 where a bar is missed. Does not: render, send, or measure a network. */
+#include "base/json.h"
+#include "queue/store.h"
+#include "tests/support/queue_kit.h"
+
+#include <hiredis/hiredis.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+enum { BATCH = 512, REPEATS = 7, ROOM = 4096 };
+
+struct figures {
+    double per_second;
+    double redis_us; /* CPU of Redis, a notice */
+    double own_us;   /* CPU of this process, a notice */
+};
+
+static struct redis_server server;
+static struct queue_settings settings;
+
+/* ---- measuring ----------------------------------------------------------------------------------------------------- */
+
+static double now_s(void) {
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static double own_cpu_s(void) {
+    struct rusage usage;
+    (void)getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static double info_number(const char *section, const char *name) {
+    const char *info = redis_server_ask(&server, "INFO", section, NULL);
+    const char *at = info == NULL ? NULL : strstr(info, name);
+    return at == NULL ? 0 : strtod(at + strlen(name), NULL);
+}
+
+static double redis_cpu_s(void) {
+    return info_number("cpu", "used_cpu_user:") + info_number("cpu", "used_cpu_sys:");
+}
+
+struct meter {
+    double wall_s, redis_s, own_s;
+};
+
+static struct meter meter_start(void) {
+    double redis_s = redis_cpu_s();
+    return (struct meter){now_s(), redis_s, own_cpu_s()};
+}
+
+static struct figures meter_stop(const struct meter *start, size_t n) {
+    double wall_s = now_s() - start->wall_s;
+    double own_s = own_cpu_s() - start->own_s;
+    return (struct figures){(double)n / wall_s, (redis_cpu_s() - start->redis_s) / (double)n * 1e6, own_s / (double)n * 1e6};
+}
+
+/* ---- jobs ---------------------------------------------------------------------------------------------------------- */
+
+static size_t job_text(size_t i, char *out, size_t cap) {
+    return (size_t)snprintf(
+        out, cap,
+        "{\"v\":1,\"type\":\"notice\",\"id\":\"bench-%zu\",\"notice\":\"mail-password-disabled\",\"customer\":{\"id\":\"C%zu\","
+        "\"locale\":\"en-GB\",\"name\":\"Ada\",\"contacts\":[{\"channel\":\"email\",\"address\":\"ada%zu@example.org\"},"
+        "{\"channel\":\"sms\",\"address\":\"+441632960001\"}]},\"disables\":{\"accounts\":[\"ada%zu@walton.example\"]},"
+        "\"promise\":\"PT30M\",\"data\":{\"reset_url\":\"https://walton.example/reset\"}}",
+        i, i, i, i);
+}
+
+static void push_jobs(size_t n) {
+    static char texts[BATCH][512];
+    const char *bodies[BATCH];
+    size_t lens[BATCH], done = 0;
+    struct err err;
+    struct store *store = store_open(&settings, &err);
+    assert_non_null(store);
+    for (size_t from = 0; from < n; from += BATCH) {
+        size_t count = n - from < BATCH ? n - from : BATCH;
+        for (size_t i = 0; i < count; i++) {
+            lens[i] = job_text(from + i, texts[i], sizeof texts[i]);
+            bodies[i] = texts[i];
+        }
+        assert_int_equal(store_push(store, LANE_BULK, bodies, lens, count, &done, &err), 0);
+    }
+    store_close(store);
+}
+
+static void start_over(size_t n) {
+    assert_string_equal(redis_server_ask(&server, "FLUSHALL", NULL), "OK");
+    push_jobs(n);
+}
+
+/* The record that either way writes. */
+static int record_text(const json_t *job, char *out, size_t cap) {
+    return snprintf(out, cap,
+                    "{\"v\":1,\"notice\":\"%s\",\"accepted_at\":1795300000000,\"accounts\":[\"%s\"],\"tries\":[{\"step\":0,"
+                    "\"contact\":\"0123456789abcdef\",\"attempts\":1,\"last\":\"sent\",\"at\":1795300000000}]}",
+                    json_string_value(json_object_get(job, "notice")),
+                    json_string_value(json_array_get(json_object_get(json_object_get(job, "disables"), "accounts"), 0)));
+}
+
+/* ---- bare ---------------------------------------------------------------------------------------------------------- */
+
+static void bare_batch(redisContext *redis, const redisReply *rows) {
+    const char *ack[3 + BATCH] = {"XACK", "reach:intake:bulk", "bare"};
+    for (size_t i = 0; i < rows->elements; i++) {
+        const redisReply *body = rows->element[i]->element[1]->element[1];
+        struct err err;
+        char record[512];
+        json_t *job = json_parse_strict(body->str, (size_t)body->len, 0, &err);
+        assert_non_null(job);
+        (void)record_text(job, record, sizeof record);
+        const char *set[] = {"HSET", "reach:bare", json_string_value(json_object_get(job, "id")), record};
+        assert_int_equal(redisAppendCommandArgv(redis, 4, set, NULL), REDIS_OK);
+        json_decref(job);
+        ack[3 + i] = rows->element[i]->element[0]->str;
+    }
+    assert_int_equal(redisAppendCommandArgv(redis, (int)(3 + rows->elements), ack, NULL), REDIS_OK);
+}
+
+static struct figures bare(size_t n) {
+    start_over(n);
+    redisContext *redis = redisConnectUnix(server.socket);
+    redis->reader->maxbuf = 0;
+    freeReplyObject(redisCommand(redis, "XGROUP CREATE reach:intake:bulk bare 0"));
+    struct meter meter = meter_start();
+    for (size_t done = 0; done < n;) {
+        redisReply *reply = redisCommand(redis, "XREADGROUP GROUP bare b COUNT %d STREAMS reach:intake:bulk >", BATCH);
+        assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+        const redisReply *rows = reply->element[0]->element[1];
+        bare_batch(redis, rows);
+        for (size_t i = 0; i <= rows->elements; i++) {
+            void *answer = NULL;
+            assert_int_equal(redisGetReply(redis, &answer), REDIS_OK);
+            freeReplyObject(answer);
+        }
+        done += rows->elements;
+        freeReplyObject(reply);
+    }
+    struct figures figures = meter_stop(&meter, n);
+    redisFree(redis);
+    return figures;
+}
+
+/* ---- whole --------------------------------------------------------------------------------------------------------- */
+
+/* One batch on its way through the steps. */
+struct work {
+    struct arena arena; /* of the entries */
+    size_t n;
+    const struct queue_entry *entries;
+    json_t **jobs;
+    struct queue_change *changes;
+    const char **ids;
+    char (*records)[512];
+    char (*events)[256];
+};
+
+static struct event_base *base;
+static struct queue *queue;
+static size_t in_hand, finished, wanted;
+
+static void work_free(struct work *work) {
+    for (size_t i = 0; i < work->n; i++) {
+        json_decref(work->jobs[i]);
+    }
+    free(work->jobs);
+    free(work->changes);
+    free(work->ids);
+    free(work->records);
+    free(work->events);
+    arena_fini(&work->arena);
+    free(work);
+}
+
+static void on_result(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
+    assert_null(err);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(results[i], QUEUE_APPLIED);
+    }
+    finished += n;
+    in_hand -= n;
+    work_free(ctx);
+    queue_set_room(queue, ROOM - in_hand);
+    if (finished == wanted) {
+        assert_int_equal(event_base_loopbreak(base), 0);
+    }
+}
+
+static void event_text(struct work *work, size_t i, const char *state) {
+    (void)snprintf(work->events[i], sizeof work->events[i], "{\"at\":1795300000000,\"notice\":\"%s\",\"customer\":\"%s\",\"state\":\"%s\"}",
+                   work->ids[i], work->changes[i].customer, state);
+}
+
+/* The intent is recorded, the channel has done nothing: the result. */
+static void on_intent(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
+    struct work *work = ctx;
+    (void)results;
+    assert_null(err);
+    for (size_t i = 0; i < n; i++) {
+        struct queue_change *change = &work->changes[i];
+        change->fence_seen = change->fence;
+        change->fence = queue_fence(queue);
+        change->state = NOTICE_REACHED;
+        change->ack = &work->entries[i];
+        change->counts = "sent:email reached:email";
+        event_text(work, i, "reached");
+        change->event = work->events[i];
+    }
+    struct err fault;
+    assert_int_equal(queue_apply(queue, work->changes, n, on_result, work, &fault), 0);
+}
+
+static void on_found(void *ctx, const struct queue_found *found, size_t n, struct arena *arena_take) {
+    struct work *work = ctx;
+    for (size_t i = 0; i < n; i++) {
+        assert_false(found[i].held.found);
+        (void)record_text(work->jobs[i], work->records[i], sizeof work->records[i]);
+        work->changes[i] =
+            (struct queue_change){.id = work->ids[i],
+                                  .customer = json_string_value(json_object_get(json_object_get(work->jobs[i], "customer"), "id")),
+                                  .fence = queue_fence(queue),
+                                  .state = NOTICE_SENDING,
+                                  .record = work->records[i],
+                                  .due_at_ms = -1,
+                                  .event = work->events[i]};
+        event_text(work, i, "sending");
+    }
+    arena_fini(arena_take);
+    struct err err;
+    assert_int_equal(queue_apply(queue, work->changes, n, on_intent, work, &err), 0);
+}
+
+static void on_entries(void *ctx, const struct queue_entry *entries, size_t n, struct arena *arena_take) {
+    (void)ctx;
+    struct work *work = calloc(1, sizeof *work);
+    assert_non_null(work);
+    *work = (struct work){*arena_take,
+                          n,
+                          entries,
+                          calloc(n, sizeof *work->jobs),
+                          calloc(n, sizeof *work->changes),
+                          calloc(n, sizeof *work->ids),
+                          calloc(n, sizeof *work->records),
+                          calloc(n, sizeof *work->events)};
+    const char **customers = calloc(n, sizeof *customers);
+    struct err err;
+    for (size_t i = 0; i < n; i++) {
+        work->jobs[i] = json_parse_strict(entries[i].body, entries[i].body_len, 0, &err);
+        assert_non_null(work->jobs[i]);
+        work->ids[i] = json_string_value(json_object_get(work->jobs[i], "id"));
+        customers[i] = json_string_value(json_object_get(json_object_get(work->jobs[i], "customer"), "id"));
+    }
+    in_hand += n;
+    assert_int_equal(queue_lookup(queue, work->ids, customers, n, on_found, work, &err), 0);
+    free(customers);
+}
+
+static void on_ready(void *ctx) {
+    (void)ctx;
+}
+
+static void on_trouble(void *ctx, const struct err *err) {
+    (void)ctx;
+    fail_msg("%s", err->text);
+}
+
+static void on_none(void *ctx, const struct queue_due *due, size_t n, struct arena *arena_take) {
+    (void)ctx;
+    (void)due;
+    (void)n;
+    arena_fini(arena_take);
+}
+
+static void on_no_receipts(void *ctx, const struct queue_receipt *receipts, size_t n, struct arena *arena_take) {
+    (void)ctx;
+    (void)receipts;
+    (void)n;
+    arena_fini(arena_take);
+}
+
+static struct figures whole(size_t n) {
+    static const struct queue_handlers handlers = {on_ready, on_trouble, on_trouble, on_entries, on_none, on_no_receipts};
+    struct err err;
+    start_over(n);
+    base = event_base_new();
+    in_hand = finished = 0;
+    wanted = n;
+    struct meter meter = meter_start();
+    queue = queue_new(base, &clock_system, &settings, &handlers, NULL, &err);
+    assert_non_null(queue);
+    queue_set_room(queue, ROOM);
+    assert_int_not_equal(event_base_dispatch(base), -1);
+    struct figures figures = meter_stop(&meter, n);
+    queue_free(queue);
+    event_base_free(base);
+    assert_int_equal(finished, n);
+    assert_int_equal(kit_status(&settings, "finished"), n);
+    assert_int_equal(kit_status(&settings, "unaccounted"), 0);
+    return figures;
+}
+
+/* ---- the report ---------------------------------------------------------------------------------------------------- */
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The median of each figure by itself. */
+static struct figures median(const struct figures *all, int n) {
+    double per_second[REPEATS], redis_us[REPEATS], own_us[REPEATS];
+    for (int i = 0; i < n; i++) {
+        per_second[i] = all[i].per_second;
+        redis_us[i] = all[i].redis_us;
+        own_us[i] = all[i].own_us;
+    }
+    qsort(per_second, (size_t)n, sizeof *per_second, ascending);
+    qsort(redis_us, (size_t)n, sizeof *redis_us, ascending);
+    qsort(own_us, (size_t)n, sizeof *own_us, ascending);
+    return (struct figures){per_second[n / 2], redis_us[n / 2], own_us[n / 2]};
+}
+
+static void row(const char *name, size_t n, struct figures f) {
+    printf("%-6s %9zu  %10.0f /s  Redis %6.2f us  own %6.2f us  a notice\n", name, n, f.per_second, f.redis_us, f.own_us);
+    (void)fflush(stdout);
+}
+
+static int bar(const char *what, double value, double limit, bool at_least) {
+    bool met = at_least ? value >= limit : value <= limit;
+    printf("%-64s %5.2f (%s %.2f)  %s\n", what, value, at_least ? "at least" : "at most", limit, met ? "met" : "MISSED");
+    return met ? 0 : 1;
+}
+
+/* Both ways in turn, so that whatever else the machine does falls on both. */
+static int compare(size_t n, int repeats, struct figures *whole_r) {
+    struct figures bares[REPEATS], wholes[REPEATS];
+    for (int i = 0; i < repeats; i++) {
+        bares[i] = bare(n);
+        wholes[i] = whole(n);
+    }
+    struct figures a = median(bares, repeats), b = median(wholes, repeats);
+    row("bare", n, a);
+    row("whole", n, b);
+    *whole_r = b;
+    return bar("  notices a second, whole / bare", b.per_second / a.per_second, 0.5, true) +
+           bar("  Redis CPU a notice, whole / bare", b.redis_us / a.redis_us, 1.5, false);
+}
+
+int main(int argc, char **argv) {
+    size_t small = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000;
+    size_t large = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000000;
+    if (redis_server_start(&server, "auto-aof-rewrite-percentage 0") < 0) {
+        return 2;
+    }
+    struct kit kit;
+    kit_prepare(&kit, &server, "bench");
+    settings = kit.settings;
+    struct figures few, many;
+    int missed = compare(small, REPEATS, &few);
+    if (large > 0) {
+        missed += compare(large, 1, &many);
+        missed += bar("time a notice, whole, large / small", few.per_second / many.per_second, 1.1, false);
+        missed += bar("Redis CPU a notice, whole, large / small", many.redis_us / few.redis_us, 1.1, false);
+    }
+    kit_close(&kit);
+    redis_server_stop(&server);
+    return missed == 0 ? 0 : 1;
+}
