@@ -140,7 +140,6 @@ void auth_free(struct auth *auth) {
     for (size_t i = 0; i < auth->n_held; i++) {
         forget(&auth->held[i]);
     }
-    auth_token_fini(auth->token);
     buf_fini(&auth->form);
     free(auth);
 }

@@ -21,8 +21,8 @@
 struct auth_token {
     jwt_alg_t algorithm;
     const char *pem;
-    struct http_fields *header;
-    struct http_fields *claims;
+    const struct http_fields *header;
+    const struct http_fields *claims;
     char point[2 * WEBPUSH_POINT_BYTES]; /* base64url */
 };
 
@@ -76,20 +76,15 @@ struct auth_token *auth_token_new(const struct http_description *description, co
     bool elliptic = description->auth == HTTP_AUTH_JWT_ES256 || description->auth == HTTP_AUTH_VAPID;
     token->algorithm = elliptic ? JWT_ALG_ES256 : JWT_ALG_RS256;
     token->pem = pem;
-    if (check_key(token, err) < 0 ||
-        http_fields_new("jwt_header", &description->jwt_header, true, constants, arena, &token->header, err) < 0 ||
-        http_fields_new("jwt_claims", &description->jwt_claims, true, constants, arena, &token->claims, err) < 0) {
-        auth_token_fini(token);
+    if (check_key(token, err) < 0) {
+        return NULL;
+    }
+    token->header = http_fields_new("jwt_header", &description->jwt_header, true, constants, arena, err);
+    token->claims = token->header == NULL ? NULL : http_fields_new("jwt_claims", &description->jwt_claims, true, constants, arena, err);
+    if (token->claims == NULL || http_fields_check_json(token->header, err) < 0 || http_fields_check_json(token->claims, err) < 0) {
         return NULL;
     }
     return token;
-}
-
-void auth_token_fini(struct auth_token *token) {
-    if (token != NULL) {
-        http_fields_fini(token->header);
-        http_fields_fini(token->claims);
-    }
 }
 
 const char *auth_token_point(const struct auth_token *token) {

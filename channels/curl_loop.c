@@ -37,6 +37,7 @@ struct transfer {
     struct curl_slist *headers;
     struct buf body; /* of the answer */
     bool body_cut;
+    bool has_account; /* the handle holds a user name */
     enum stop stop;
     int64_t not_after_mono_ms;
     curl_done_fn *done;
@@ -385,13 +386,15 @@ static CURLcode set_request(struct transfer *transfer, const struct curl_request
     } else {
         SET(CURLOPT_HTTPGET, 1L);
     }
-    SET(CURLOPT_CUSTOMREQUEST, request->method);
+    bool implied = strcmp(request->method, request->body != NULL ? "POST" : "GET") == 0;
+    SET(CURLOPT_CUSTOMREQUEST, implied ? NULL : request->method);
     SET(CURLOPT_HTTPHEADER, transfer->headers);
-    SET(CURLOPT_USERNAME, request->username);
-    SET(CURLOPT_PASSWORD, request->password);
-    SET(CURLOPT_AWS_SIGV4, request->aws_sigv4);
-    if (request->aws_sigv4 == NULL) {
-        SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+    if (request->username != NULL || transfer->has_account) {
+        SET(CURLOPT_USERNAME, request->username);
+        SET(CURLOPT_PASSWORD, request->password);
+        SET(CURLOPT_AWS_SIGV4, request->aws_sigv4);
+        SET(CURLOPT_HTTPAUTH, request->aws_sigv4 != NULL ? (long)CURLAUTH_AWS_SIGV4 : (long)CURLAUTH_BASIC);
+        transfer->has_account = request->username != NULL;
     }
     return bad;
 #undef SET

@@ -76,7 +76,6 @@ static void http_close(struct gateway *gateway) {
         free(attempt);
     }
     auth_free(gateway->auth);
-    http_plan_fini(gateway->plan);
     arena_fini(&gateway->arena);
     free(gateway);
 }
@@ -248,6 +247,9 @@ static int make(struct attempt *attempt, struct err *err) {
         }
         values.subscription = &subscription;
         values.text[HTTP_ENDPOINT] = webpush_endpoint(&subscription);
+    }
+    if (http_plan_needs_alphabet(gateway->plan)) {
+        http_values_set_alphabet(&values);
     }
     http_filled_reset(&attempt->filled);
     return http_plan_fill(gateway->plan, &values, &attempt->filled, err);

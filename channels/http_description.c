@@ -133,11 +133,9 @@ static int compile(const struct http_description *description, struct arena *are
     if (made_up_constants(description, arena, &constants, err) < 0) {
         return -1;
     }
-    struct http_plan *plan = http_plan_new(description, &constants, false, arena, err);
-    if (plan == NULL) {
+    if (http_plan_new(description, &constants, false, arena, err) == NULL) {
         return -1;
     }
-    http_plan_fini(plan);
     return http_rule_new(description, arena, err) == NULL || receipt_rule_new(description, arena, err) == NULL ? -1 : 0;
 }
 

@@ -1,14 +1,15 @@
 /* http_fields: see http_fields.h.
  *
- * Every value is encoded as a whole for the place where it stands: percent-encoded in a form or query, a JSON string in JSON. The JSON
- * is built as a tree and then written, never pasted together, so a text full of quotes and braces is still one string. A field
- * with an absent value is left out, so one description serves messages with and without a link.
+ * Every value is encoded as a whole for the place where it stands: percent-encoded in a form or query, a JSON string in JSON, so a
+ * text full of quotes and braces is still one string. A field with an absent value is left out, so one description serves messages
+ * with and without a link.
  *
- * Whether names nest without contradiction is found by http_fields_json() with every value present; http_plan_new() rehearses that
- * when a gateway is opened. */
+ * JSON is written in one go: from one field to the next, containers that they do not share are closed and opened. That needs names
+ * that nest without contradiction and containers whose fields stand together; http_fields_check_json() sees to both, once, when a
+ * gateway is opened. */
 #include "channels/http_fields.h"
 
-#include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ struct field {
     size_t n_path;
     enum field_kind kind;
     const struct http_template *value; /* FIELD_STRING, FIELD_INT */
-    json_t *literal;                   /* FIELD_JSON; owned */
+    const char *literal;               /* FIELD_JSON */
 };
 
 struct http_fields {
@@ -50,7 +51,9 @@ static int compile_value(struct field *field, const char *value, bool typed, con
                          struct err *err) {
     if (typed && strncmp(value, "json:", 5) == 0) {
         field->kind = FIELD_JSON;
-        field->literal = json_loads(value + 5, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+        json_t *json = json_loads(value + 5, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
+        field->literal = json == NULL ? NULL : arena_strdup(arena, value + 5);
+        json_decref(json);
         return field->literal != NULL ? 0 : err_set(err, ERR_SYNTAX, "what follows json: is not JSON");
     }
     if (typed && strncmp(value, "int:", 4) == 0) {
@@ -68,33 +71,35 @@ static int at_field(const struct http_fields *fields, const struct field *field,
     return err_member(err, fields->key, "%s: %s", field->name, why);
 }
 
-int http_fields_new(const char *key, const struct conf_pairs *pairs, bool typed, const struct conf_pairs *constants, struct arena *arena,
-                    struct http_fields **fields_r, struct err *err) {
-    struct http_fields *fields = *fields_r = arena_alloc(arena, sizeof *fields);
-    if (fields == NULL) {
-        return err_no_memory(err);
+const struct http_fields *http_fields_new(const char *key, const struct conf_pairs *pairs, bool typed, const struct conf_pairs *constants,
+                                          struct arena *arena, struct err *err) {
+    struct http_fields *fields = arena_alloc(arena, sizeof *fields);
+    struct field *items = arena_array(arena, pairs->n + 1, sizeof *items);
+    if (fields == NULL || items == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
     }
     fields->key = key;
-    fields->items = arena_array(arena, pairs->n + 1, sizeof *fields->items);
-    if (fields->items == NULL) {
-        return err_no_memory(err);
-    }
+    fields->items = items;
     while (fields->n < pairs->n) {
         const struct conf_pair *pair = &pairs->items[fields->n];
-        struct field *field = &fields->items[fields->n++];
+        struct field *field = &items[fields->n++];
         field->name = pair->key;
         if (compile_value(field, pair->value, typed, constants, arena, err) < 0 || split_path(field, arena, err) < 0) {
-            return at_field(fields, field, err);
+            (void)at_field(fields, field, err);
+            return NULL;
         }
     }
-    return 0;
+    return fields;
 }
 
-void http_fields_fini(struct http_fields *fields) {
-    for (size_t i = 0; fields != NULL && i < fields->n; i++) {
-        json_decref(fields->items[i].literal);
-        fields->items[i].literal = NULL;
+bool http_fields_use(const struct http_fields *fields, enum http_value value) {
+    for (size_t i = 0; i < fields->n; i++) {
+        if (fields->items[i].value != NULL && http_template_uses(fields->items[i].value, value)) {
+            return true;
+        }
     }
+    return false;
 }
 
 size_t http_fields_count(const struct http_fields *fields) {
@@ -109,123 +114,125 @@ int http_fields_put(const struct http_fields *fields, size_t i, const struct htt
     return http_template_put(fields->items[i].value, values, out);
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------------ */
+/* ---- JSON: can it be written? ---------------------------------------------------------------------------------------- */
 
 static bool is_index(const char *segment) {
     return segment[0] != '\0' && strspn(segment, "0123456789") == strlen(segment);
 }
 
-/* The child of a container, or NULL. */
-static json_t *child_get(json_t *parent, const char *segment) {
-    return json_is_array(parent) ? json_array_get(parent, strtoul(segment, NULL, 10)) : json_object_get(parent, segment);
+/* How many leading segments two paths share. */
+static size_t shared(const struct field *a, const struct field *b) {
+    size_t n = 0;
+    while (n < a->n_path && n < b->n_path && strcmp(a->path[n], b->path[n]) == 0) {
+        n++;
+    }
+    return n;
 }
 
-/* Puts a value where there is none yet; array elements must come in order. 0 or -1; takes the value in any case. */
-static int child_set_take(json_t *parent, const char *segment, json_t *value) {
-    if (json_is_array(parent) && is_index(segment) && strtoul(segment, NULL, 10) == json_array_size(parent)) {
-        return json_array_append_new(parent, value);
-    }
-    if (json_is_object(parent) && json_object_get(parent, segment) == NULL) {
-        return json_object_set_new(parent, segment, value);
-    }
-    json_decref(value);
-    return -1;
+/* Two fields fit when neither stands inside the other, and where they part it is both by name or both by index. */
+static bool fits(const struct field *a, const struct field *b) {
+    size_t n = shared(a, b);
+    return n < a->n_path && n < b->n_path && (n == 0 || is_index(a->path[n]) == is_index(b->path[n]));
 }
 
-/* The container under `segment`, made where it is not there yet. NULL where something else stands there. */
-static json_t *step_into(json_t *parent, const char *segment, bool array) {
-    json_t *child = child_get(parent, segment);
-    if (child == NULL) {
-        child = array ? json_array() : json_object();
-        if (child_set_take(parent, segment, child) < 0) {
-            return NULL;
+/* What shares a container must stand together, as the text is written in one go. */
+int http_fields_check_json(const struct http_fields *fields, struct err *err) {
+    for (size_t i = 0; i < fields->n; i++) {
+        for (size_t k = 0; k < i; k++) {
+            bool apart = i > k + 1 && shared(&fields->items[k], &fields->items[i]) > shared(&fields->items[i - 1], &fields->items[i]);
+            if (apart || !fits(&fields->items[k], &fields->items[i])) {
+                (void)err_set(err, ERR_MEMBER, "does not fit %s %s", apart ? "here: it must follow" : "beside", fields->items[k].name);
+                return at_field(fields, &fields->items[i], err);
+            }
         }
-    }
-    return json_is_array(child) == array && (array || json_is_object(child)) ? child : NULL;
-}
-
-static int tree_set_take(json_t *root, const struct field *field, json_t *value, struct err *err) {
-    json_t *parent = root;
-    for (size_t i = 0; i + 1 < field->n_path && parent != NULL; i++) {
-        parent = step_into(parent, field->path[i], is_index(field->path[i + 1]));
-    }
-    if (parent == NULL) {
-        json_decref(value);
-    }
-    if (parent == NULL || child_set_take(parent, field->path[field->n_path - 1], value) < 0) {
-        return err_set(err, ERR_MEMBER, "does not fit beside the fields before it");
     }
     return 0;
 }
 
-static json_t *field_json(const struct field *field, const char *text, struct err *err) {
-    if (field->kind == FIELD_STRING) {
-        return json_string(text);
+/* ---- JSON: writing --------------------------------------------------------------------------------------------------- */
+
+/* The key before a value, unless it stands in an array. The root is an object always. */
+static void put_key(const struct field *field, size_t level, struct buf *out) {
+    if (level == 0 || !is_index(field->path[level])) {
+        buf_put_json_str(out, field->path[level]);
+        buf_putc(out, ':');
     }
-    char *end = NULL;
-    errno = 0;
-    long long number = strtoll(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0') {
-        (void)err_set(err, ERR_MEMBER, "int: needs a whole number");
-        return NULL;
-    }
-    return json_integer(number);
 }
 
-/* The value of a field: 1 and *value_r (a new reference), 0 where it is absent, -1 with *err. */
-static int field_value(const struct field *field, const struct http_values *values, struct buf *text, json_t **value_r, struct err *err) {
-    if (field->literal != NULL) {
-        *value_r = json_deep_copy(field->literal);
-        return *value_r == NULL ? err_no_memory(err) : 1;
+/* Closes what is open after `last` and not shared with `next` (NULL: everything but the root). */
+static void close_containers(const struct field *last, const struct field *next, struct buf *out) {
+    size_t keep = next == NULL ? 0 : shared(last, next);
+    for (size_t level = last->n_path - 1; level > keep; level--) {
+        buf_putc(out, is_index(last->path[level]) ? ']' : '}');
     }
+}
+
+static void open_containers(const struct field *last, const struct field *next, struct buf *out) {
+    for (size_t level = last == NULL ? 0 : shared(last, next); level + 1 < next->n_path; level++) {
+        put_key(next, level, out);
+        buf_putc(out, is_index(next->path[level + 1]) ? '[' : '{');
+    }
+}
+
+static bool is_integer(const char *text) {
+    const char *digits = text[0] == '-' ? text + 1 : text;
+    size_t len = strlen(digits);
+    return len > 0 && len < 19 && strspn(digits, "0123456789") == len && (digits[0] != '0' || len == 1);
+}
+
+/* Puts the value of a field into `text` as JSON: 1, 0 where it is absent, -1 with *err. */
+static int field_text(const struct field *field, const struct http_values *values, struct buf *raw, struct buf *text, struct err *err) {
     buf_reset(text);
-    if (http_template_put(field->value, values, text) == 0) {
+    if (field->kind == FIELD_JSON) {
+        buf_puts(text, field->literal);
+        return 1;
+    }
+    buf_reset(raw);
+    if (http_template_put(field->value, values, raw) == 0) {
         return 0;
     }
-    err_clear(err);
-    *value_r = buf_str(text) == NULL ? NULL : field_json(field, buf_str(text), err);
-    if (*value_r == NULL && err->code == ERR_NONE) {
+    const char *value = buf_str(raw);
+    if (value == NULL) {
         return err_no_memory(err);
     }
-    return *value_r == NULL ? -1 : 1;
-}
-
-json_t *http_fields_json(const struct http_fields *fields, const struct http_values *values, struct err *err) {
-    json_t *root = json_object();
-    struct buf text = BUF_INIT;
-    int result = root == NULL ? err_no_memory(err) : 0;
-    for (size_t i = 0; i < fields->n && result >= 0; i++) {
-        json_t *value = NULL;
-        result = field_value(&fields->items[i], values, &text, &value, err);
-        if (result == 1) {
-            result = tree_set_take(root, &fields->items[i], value, err);
-        }
-        if (result < 0) {
-            (void)at_field(fields, &fields->items[i], err);
-        }
+    if (field->kind == FIELD_STRING) {
+        buf_put_json(text, value, raw->len);
+        return 1;
     }
-    buf_fini(&text);
-    if (result < 0) {
-        json_decref(root);
-        return NULL;
-    }
-    return root;
-}
-
-static int append_bytes(const char *data, size_t len, void *arg) {
-    struct buf *out = arg;
-    buf_put(out, data, len);
-    return out->failed ? -1 : 0;
+    buf_puts(text, value);
+    return is_integer(value) ? 1 : err_set(err, ERR_MEMBER, "int: needs a whole number");
 }
 
 int http_fields_put_json(const struct http_fields *fields, const struct http_values *values, struct buf *out, struct err *err) {
-    json_t *root = http_fields_json(fields, values, err);
-    if (root == NULL) {
-        return -1;
+    struct buf raw = BUF_INIT;
+    struct buf text = BUF_INIT;
+    const struct field *last = NULL;
+    int result = 0;
+    buf_putc(out, '{');
+    for (size_t i = 0; i < fields->n && result >= 0; i++) {
+        const struct field *field = &fields->items[i];
+        result = field_text(field, values, &raw, &text, err);
+        if (result == 1) {
+            if (last != NULL) {
+                close_containers(last, field, out);
+                buf_putc(out, ',');
+            }
+            open_containers(last, field, out);
+            put_key(field, field->n_path - 1, out);
+            buf_put(out, text.data, text.len);
+            last = field;
+        } else if (result < 0) {
+            (void)at_field(fields, field, err);
+        }
     }
-    int result = json_dump_callback(root, append_bytes, out, JSON_COMPACT) < 0 ? err_no_memory(err) : 0;
-    json_decref(root);
-    return result;
+    if (last != NULL) {
+        close_containers(last, NULL, out);
+    }
+    buf_putc(out, '}');
+    out->failed = out->failed || text.failed;
+    buf_fini(&raw);
+    buf_fini(&text);
+    return result < 0 ? -1 : out->failed ? err_no_memory(err) : 0;
 }
 
 /* ---- forms ----------------------------------------------------------------------------------------------------------- */

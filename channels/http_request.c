@@ -13,6 +13,7 @@
 #include "channels/webpush.h"
 
 #include <event2/http.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -20,9 +21,10 @@ struct http_plan {
     const struct http_description *description;
     const char *method;
     const struct http_template *url;
-    struct http_fields *headers;
-    struct http_fields *fields;
+    const struct http_fields *headers;
+    const struct http_fields *fields;
     const char *body_type; /* a header line, or NULL */
+    bool needs_alphabet;
 };
 
 void http_filled_reset(struct http_filled *filled) {
@@ -147,20 +149,6 @@ static bool body_is_json(const struct http_description *description) {
     return description->body == HTTP_BODY_JSON || description->body == HTTP_BODY_WEBPUSH;
 }
 
-/* Fills the fields once with a value everywhere, so that a body that cannot be built is found when the gateway is opened. */
-static int rehearse(const struct http_plan *plan, struct err *err) {
-    struct http_values values = {0};
-    for (size_t i = 0; i < HTTP_VALUE_COUNT; i++) {
-        values.text[i] = "1";
-    }
-    if (!body_is_json(plan->description)) {
-        return 0;
-    }
-    json_t *body = http_fields_json(plan->fields, &values, err);
-    json_decref(body);
-    return body == NULL ? -1 : 0;
-}
-
 struct http_plan *http_plan_new(const struct http_description *description, const struct conf_pairs *constants, bool allow_insecure,
                                 struct arena *arena, struct err *err) {
     struct http_plan *plan = arena_alloc(arena, sizeof *plan);
@@ -171,22 +159,21 @@ struct http_plan *http_plan_new(const struct http_description *description, cons
     plan->description = description;
     plan->method = description->method == NULL ? "POST" : description->method;
     bool json = body_is_json(description);
-    if (compile_url(plan, constants, allow_insecure, arena, err) < 0 ||
-        http_fields_new("headers", &description->headers, false, constants, arena, &plan->headers, err) < 0 ||
-        http_fields_new("fields", &description->fields, json, constants, arena, &plan->fields, err) < 0 || check_headers(plan, err) < 0 ||
-        rehearse(plan, err) < 0) {
-        http_plan_fini(plan);
+    if (compile_url(plan, constants, allow_insecure, arena, err) < 0) {
+        return NULL;
+    }
+    plan->headers = http_fields_new("headers", &description->headers, false, constants, arena, err);
+    plan->fields = plan->headers == NULL ? NULL : http_fields_new("fields", &description->fields, json, constants, arena, err);
+    if (plan->fields == NULL || check_headers(plan, err) < 0 || (json && http_fields_check_json(plan->fields, err) < 0)) {
         return NULL;
     }
     plan->body_type = body_type(plan);
+    plan->needs_alphabet = http_fields_use(plan->fields, HTTP_TEXT_TYPE) || http_fields_use(plan->fields, HTTP_TEXT_CODING);
     return plan;
 }
 
-void http_plan_fini(struct http_plan *plan) {
-    if (plan != NULL) {
-        http_fields_fini(plan->headers);
-        http_fields_fini(plan->fields);
-    }
+bool http_plan_needs_alphabet(const struct http_plan *plan) {
+    return plan->needs_alphabet;
 }
 
 /* ---- filling --------------------------------------------------------------------------------------------------------- */

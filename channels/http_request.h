@@ -29,11 +29,12 @@ void http_filled_fini(struct http_filled *filled);
 int http_filled_add(struct http_filled *filled, const char *line);
 
 /* Checks and compiles the request's side of a description: scheme and host of the url, placeholders, JSON nesting. `description` and
- * `constants` are borrowed for the plan's life; the plan lives in the arena, but call http_plan_fini(). NULL with *err naming the
- * key at fault. */
+ * `constants` are borrowed for the plan's life; the plan lives in the arena. NULL with *err naming the key at fault. */
 struct http_plan *http_plan_new(const struct http_description *description, const struct conf_pairs *constants, bool allow_insecure,
                                 struct arena *arena, struct err *err);
-void http_plan_fini(struct http_plan *plan);
+
+/* Whether the values want http_values_set_alphabet(). */
+bool http_plan_needs_alphabet(const struct http_plan *plan);
 
 /* Fills the request for one message. A field or header whose value is absent is left out. 0, or -1 with *err: ERR_MEMBER where this
  * message cannot be put into a request at all (the url needs a value that it does not have), else no memory. */

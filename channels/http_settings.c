@@ -201,11 +201,9 @@ static int check_compiles(const struct http_settings *settings, const struct htt
     if (http_settings_constants(settings, description, &secrets, arena, &constants, err) < 0) {
         return -1;
     }
-    struct http_plan *plan = http_plan_new(description, &constants, settings->allow_insecure, arena, err);
-    if (plan == NULL) {
+    if (http_plan_new(description, &constants, settings->allow_insecure, arena, err) == NULL) {
         return -1;
     }
-    http_plan_fini(plan);
     return http_rule_new(description, arena, err) == NULL || receipt_rule_new(description, arena, err) == NULL ? -1 : 0;
 }
 

@@ -63,12 +63,16 @@ void http_values_set(struct http_values *values, const struct message *message, 
     text[HTTP_LOCALE] = message->locale;
     (void)snprintf(values->numbers[4], sizeof values->numbers[4], "%" PRId64, now_ms / 1000);
     text[HTTP_NOW_S] = values->numbers[4];
-    if (message->text != NULL) {
-        bool ucs2 = sms_count(message->text, strlen(message->text)).ucs2;
-        text[HTTP_TEXT_TYPE] = ucs2 ? "unicode" : "text";
-        text[HTTP_TEXT_CODING] = ucs2 ? "2" : "0";
-    }
     set_expiry(values, message, now_ms, validity_max_ms);
+}
+
+void http_values_set_alphabet(struct http_values *values) {
+    const char *text = values->text[HTTP_TEXT];
+    if (text != NULL) {
+        bool ucs2 = sms_count(text, strlen(text)).ucs2;
+        values->text[HTTP_TEXT_TYPE] = ucs2 ? "unicode" : "text";
+        values->text[HTTP_TEXT_CODING] = ucs2 ? "2" : "0";
+    }
 }
 
 /* ---- parsing --------------------------------------------------------------------------------------------------------- */
@@ -161,6 +165,15 @@ const struct http_template *http_template_parse(const char *text, const struct c
     }
     template->pieces = pieces;
     return parse(template, copy, constants, err) < 0 ? NULL : template;
+}
+
+bool http_template_uses(const struct http_template *template, enum http_value value) {
+    for (size_t i = 0; i < template->n; i++) {
+        if (template->pieces[i].text == NULL && template->pieces[i].value == value) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool http_template_varies_until(const struct http_template *template, size_t end) {

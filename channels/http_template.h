@@ -44,6 +44,9 @@ struct http_values {
     const struct webpush_subscription *subscription; /* Web Push; else NULL */
 };
 
+/* Fills the two values that say which alphabet an SMS needs; counting costs a little, so only where they are used. */
+void http_values_set_alphabet(struct http_values *values);
+
 /* Fills *values from a message, borrowing its strings. `validity_max_ms` 0: no limit. A message that has expired has one second left. */
 void http_values_set(struct http_values *values, const struct message *message, int64_t now_ms, int64_t validity_max_ms);
 
@@ -52,6 +55,9 @@ struct http_template; /* lives in the arena it was parsed into */
 /* Parses `text`. `constants` (operator's own names) are known from now on; one that is NULL or empty is known but absent; an unknown name,
  * an unclosed {{ or a stray }} is refused. NULL with *err. */
 const struct http_template *http_template_parse(const char *text, const struct conf_pairs *constants, struct arena *arena, struct err *err);
+
+/* Whether the placeholder stands in it. */
+bool http_template_uses(const struct http_template *template, enum http_value value);
 
 /* Whether a value of the message (not a constant) begins at or before offset `end` of the text with the constants filled in. */
 bool http_template_varies_until(const struct http_template *template, size_t end);
