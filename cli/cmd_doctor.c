@@ -72,22 +72,61 @@ static void look_at_gateways(struct doctor *doctor, const struct settings *setti
     }
 }
 
-static void look_at_redis(struct doctor *doctor) {
+/* One setting that Redis must have, or may lose what it acknowledged. */
+static void look_at_setting(struct doctor *doctor, const json_t *server, const char *name, const char *wanted, const char *mend) {
+    char text[256];
+    const char *found = view_get(server, name);
+    bool good = found != NULL && strcmp(found, wanted) == 0;
+    (void)snprintf(text, sizeof text, "%s is %s%s%s", name, found == NULL ? "not told" : found, good ? "" : ": ", good ? "" : mend);
+    finding(doctor, name, good, text);
+}
+
+static void look_at_server(struct doctor *doctor, struct store *store) {
     struct err err;
     char text[256];
-    struct store *store = ctl_store(doctor->ctl, &err);
-    json_t *audit = store == NULL ? NULL : store_audit(store, &err);
-    if (audit == NULL) {
-        finding(doctor, "redis", false, err.text);
-        doctor->worst = err.code == ERR_REDIS ? CTL_NO_REDIS : doctor->worst;
+    json_t *server = store_server(store, &err);
+    if (server == NULL) {
+        finding(doctor, "redis settings", false, err.text);
         return;
     }
-    finding(doctor, "redis", true, doctor->ctl->settings.redis.address);
-    json_int_t unaccounted = json_integer_value(json_object_get(audit, "unaccounted"));
-    (void)snprintf(text, sizeof text, "%lld records counted, unaccounted %lld",
-                   (long long)json_integer_value(json_object_get(audit, "records")), (long long)unaccounted);
-    finding(doctor, "conservation", unaccounted == 0, text);
+    const char *version = view_get(server, "redis_version");
+    (void)snprintf(text, sizeof text, "version %s at %s", version == NULL ? "unknown" : version, doctor->ctl->settings.redis.address);
+    finding(doctor, "redis", version != NULL, text);
+    look_at_setting(doctor, server, "role", "master", "reachd needs the master");
+    look_at_setting(doctor, server, "aof_enabled", "1", "set appendonly yes, or a crash loses jobs");
+    look_at_setting(doctor, server, "aof_last_write_status", "ok", "Redis cannot write its log: look at its disk");
+    look_at_setting(doctor, server, "maxmemory_policy", "noeviction", "set maxmemory-policy noeviction, or Redis drops notices");
+    json_decref(server);
+}
+
+/* Counts every record and compares: what `status` trusts is proved here. */
+static void look_at_records(struct doctor *doctor, struct store *store) {
+    struct err err;
+    char text[256];
+    json_t *audit = store_audit(store, &err);
+    if (audit == NULL) {
+        finding(doctor, "conservation", false, err.text);
+        return;
+    }
+    long long unaccounted = json_integer_value(json_object_get(audit, "unaccounted"));
+    bool moving = json_is_false(json_object_get(audit, "still"));
+    (void)snprintf(text, sizeof text, "%lld records counted, unaccounted %lld%s",
+                   (long long)json_integer_value(json_object_get(audit, "records")), unaccounted,
+                   moving && unaccounted != 0 ? " (work went on meanwhile: ask again when it is quiet)" : "");
+    finding(doctor, "conservation", unaccounted == 0 || moving, text);
     json_decref(audit);
+}
+
+static void look_at_redis(struct doctor *doctor) {
+    struct err err;
+    struct store *store = ctl_store(doctor->ctl, &err);
+    if (store == NULL) {
+        finding(doctor, "redis", false, err.text);
+        doctor->worst = CTL_NO_REDIS;
+        return;
+    }
+    look_at_server(doctor, store);
+    look_at_records(doctor, store);
 }
 
 enum ctl_exit doctor_run(struct ctl *ctl, const struct call *call) {

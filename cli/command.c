@@ -26,6 +26,9 @@ static const struct command_option notice_list_options[] = {
 static const struct command_option stranded_options[] = {
     {"campaign", "ID", "only those of this campaign"}, {"all", NULL, "also those already handed to the desk"}, {0}};
 static const struct command_option desk_list_options[] = {{"state", "STATE", "only open, claimed or done cases"}, {0}};
+static const struct command_option desk_claim_options[] = {{"as", "NAME", "who you are (default: your login name)"}, {0}};
+static const struct command_option desk_done_options[] = {
+    {"as", "NAME", "who you are (default: your login name)"}, {"note", "TEXT", "what was done, for the record"}, {0}};
 static const struct command_option check_options[] = {{"stdin", NULL, "read them from standard input, one a line"}, {0}};
 static const struct command_option dead_list_options[] = {{"limit", "N", "stop after N (default 100; 0: all)"}, {0}};
 static const struct command_option render_options[] = {{"locale", "LOCALE", "the customer's locale (default: the set's)"},
@@ -34,15 +37,25 @@ static const struct command_option render_options[] = {{"locale", "LOCALE", "the
                                                        {"part", "PART", "e-mail: text (default) or html"},
                                                        {0}};
 
+static const struct command_option preflight_options[] = {
+    {"contacts", "FILE", "customers from this file (NDJSON) and not the contact book"},
+    {"html", "OUT", "also write the report as one self-contained page"},
+    {0}};
+
 const struct command command_table[] = {
     {"status", NULL, "", 0, 0, "what is in flight, per lane, channel and gateway; unaccounted", status_run, status_options},
     {"push", NULL, "FILE|-", 1, 1, "put jobs (NDJSON) on the queue, validated first", push_run, push_options},
+    {"preflight", NULL, "JOB", 1, 1, "who would be stranded by a change; exit 3 if anyone is", preflight_run, preflight_options},
     {"notice", "show", "ID", 1, 1, "one notice: its state and whole timeline", notice_show_run, none},
     {"notice", "list", "", 0, 0, "notices, all or in one state", notice_list_run, notice_list_options},
     {"customer", "show", "ID", 1, 1, "contact points with the verdict for each and why, notices, holds", customer_show_run, none},
     {"stranded", NULL, "", 0, 0, "who cannot be reached, with the reason", stranded_run, stranded_options},
     {"desk", "list", "", 0, 0, "the human worklist, oldest first", desk_list_run, desk_list_options},
+    {"desk", "claim", "NOTICE", 1, 1, "take a case: the others see whose it is", desk_claim_run, desk_claim_options},
+    {"desk", "done", "NOTICE", 1, 1, "the customer has been told by a person: close the case", desk_done_run, desk_done_options},
     {"clearance", "check", "ACCOUNT...", 0, -1, "exit 0 only if every account may be disabled, else 4", clearance_check_run, check_options},
+    {"release", "check", "CUSTOMER...", 0, -1, "exit 0 only if all their contact data may be deleted, else 4", release_check_run,
+     check_options},
     {"dead", "list", "", 0, 0, "jobs that could not be used, newest first", dead_list_run, dead_list_options},
     {"dead", "show", "ID", 1, 1, "one dead letter whole, with the reason", dead_show_run, none},
     {"template", "lint", "[DIR]", 0, 1, "check every message; exit 1 where one must not go live", template_lint_run, none},

@@ -8,11 +8,12 @@ typedef enum ctl_exit command_run_fn(struct ctl *ctl, const struct call *call);
 
 command_run_fn status_run;
 command_run_fn push_run;
+command_run_fn preflight_run;
 command_run_fn notice_show_run, notice_list_run;
 command_run_fn customer_show_run;
 command_run_fn stranded_run;
-command_run_fn desk_list_run;
-command_run_fn clearance_check_run;
+command_run_fn desk_list_run, desk_claim_run, desk_done_run;
+command_run_fn clearance_check_run, release_check_run;
 command_run_fn dead_list_run, dead_show_run;
 command_run_fn template_lint_run, template_list_run, template_render_run, template_mustache_run;
 command_run_fn gateway_list_run;

@@ -38,13 +38,32 @@ static error_t parse_global(int key, char *arg, struct argp_state *state) {
 
 static const struct argp global_argp = {.options = global_options, .parser = parse_global};
 
+/* Puts `text` in lines of at most `width` characters, each after the first behind `indent` blanks. */
+static void put_wrapped(struct buf *out, const char *text, int indent, size_t width) {
+    while (strlen(text) > width) {
+        size_t cut = width;
+        while (cut > 0 && text[cut] != ' ') {
+            cut--;
+        }
+        cut = cut == 0 ? width : cut;
+        buf_putf(out, "%.*s\n%*s", (int)cut, text, indent, "");
+        text += cut + (text[cut] == ' ' ? 1 : 0);
+    }
+    buf_putf(out, "%s\n", text);
+}
+
 void options_list_commands(struct buf *out) {
+    enum { LEFT = 30, RIGHT = 78 - LEFT };
     for (size_t i = 0; i < command_table_size; i++) {
         const struct command *command = &command_table[i];
         char name[64];
         char left[96];
-        (void)snprintf(left, sizeof left, "%s %s", command_name(command, name, sizeof name), command->arguments);
-        buf_putf(out, "  %-24s %s\n", left, command->help);
+        (void)snprintf(left, sizeof left, "  %s %s", command_name(command, name, sizeof name), command->arguments);
+        buf_putf(out, "%-*s", LEFT, left);
+        if (strlen(left) >= LEFT) {
+            buf_putf(out, "\n%*s", LEFT, "");
+        }
+        put_wrapped(out, command->help, LEFT, RIGHT);
     }
 }
 

@@ -16,7 +16,7 @@ struct parsed {
 enum ctl_exit options_parse(int argc, char **argv, struct parsed *parsed);
 void parsed_fini(struct parsed *parsed);
 
-/* The list of all commands, two columns, at most 100 characters wide. */
+/* The list of all commands, two columns, at most 79 characters wide. */
 void options_list_commands(struct buf *out);
 
 #endif

@@ -1,13 +1,14 @@
-/* clearance check: may these accounts be disabled?
+/* clearance check, release check: may these accounts be disabled, may these customers' contact data be deleted?
  *
- * The answer is made so that every way of failing says no (P3). Exit code 0 needs, for every single account, a record that was
- * read just now, that names its expiry and has not expired. An account that cannot be a valid address, a record that cannot be
- * read, an empty list, a lost connection: all end with another code. Accounts are compared in canonical form, so "Ada+shop@" asks
- * about the same mailbox as "ada@".
+ * The answer is made so that every way of failing says no (P3). Exit code 0 needs, for every single one, a record that was read
+ * just now, that says when and on what notice it was granted, and that names its expiry and has not expired. An account that cannot
+ * be a valid address, a record that cannot be read, an empty list, a lost connection: all end with another code. Accounts are
+ * compared in canonical form, so "Ada+shop@" asks about the same mailbox as "ada@".
  *
  * Does not: grant or withdraw anything. */
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/lines.h"
 #include "cli/view.h"
@@ -16,12 +17,22 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BATCH = 512, ACCOUNT_MAX_BYTES = 1024 };
+enum { BATCH = 512, NAME_MAX_BYTES = 1024 };
 
-/* One account and what is known of it. */
+struct check;
+
+/* What is asked about. */
+struct subject {
+    const char *name;   /* "account" */
+    const char *record; /* "clearance" */
+    /* The name as it stands in the record's key, into out. 0, or -1 with *err. */
+    int (*canon)(const struct check *check, const char *name, char out[MAILBOX_MAX], struct err *err);
+};
+
+/* One account or customer, and what is known of it. */
 struct question {
     const char *given;
-    const char *key; /* NULL: not a valid address, see reason */
+    const char *key; /* NULL: not a valid name, see reason */
     bool cleared;
     const char *reason; /* why not; NULL where cleared */
     const char *granted_at, *expires_at, *notice, *evidence;
@@ -29,7 +40,7 @@ struct question {
 
 struct check {
     struct ctl *ctl;
-    const struct mailbox_rules *rules;
+    const struct subject *subject;
     struct arena arena; /* of the batch */
     struct question batch[BATCH];
     size_t n;
@@ -39,23 +50,38 @@ struct check {
     struct output_array array;
 };
 
-static void prepare(struct check *check, const char *account) {
+static int canon_account(const struct check *check, const char *name, char out[MAILBOX_MAX], struct err *err) {
+    if (name[0] == '+' && phone_check(name, err) == 0) {
+        (void)snprintf(out, MAILBOX_MAX, "%s", name);
+        return 0;
+    }
+    return mailbox_canon(check->ctl->rules, name, out, err);
+}
+
+static int canon_customer(const struct check *check, const char *name, char out[MAILBOX_MAX], struct err *err) {
+    (void)check;
+    (void)snprintf(out, MAILBOX_MAX, "%s", name);
+    return text_is_id(name) ? 0 : err_set(err, ERR_MEMBER, "an id is 1 to 128 characters out of A-Z a-z 0-9 . _ : @ + / = -");
+}
+
+static const struct subject accounts = {"account", "clearance", canon_account};
+static const struct subject customers = {"customer", "release", canon_customer};
+
+static void prepare(struct check *check, const char *name) {
     char canonical[MAILBOX_MAX];
     struct err err;
     struct question *question = &check->batch[check->n++];
-    *question = (struct question){.given = arena_strdup(&check->arena, account)};
-    if (mailbox_canon(check->rules, account, canonical, &err) < 0) {
-        question->given = question->given == NULL ? "" : question->given;
-        question->reason = arena_printf(&check->arena, "not a valid account: %s", err.text);
-        question->reason = question->reason == NULL ? "not a valid account" : question->reason;
+    *question = (struct question){.given = arena_strdup(&check->arena, name)};
+    question->reason = "out of memory";
+    if (question->given == NULL) {
+        question->given = "";
         return;
     }
-    question->key = arena_printf(&check->arena, "clearance:{%s}", canonical);
-    if (question->key == NULL || question->given == NULL) {
-        question->key = NULL;
-        question->given = "";
-        question->reason = "out of memory";
+    if (check->subject->canon(check, name, canonical, &err) < 0) {
+        question->reason = arena_printf(&check->arena, "not a valid %s: %s", check->subject->name, err.text);
+        return;
     }
+    question->key = arena_printf(&check->arena, "%s:{%s}", check->subject->record, canonical);
 }
 
 static const char *copy_member(struct check *check, const json_t *record, const char *name) {
@@ -66,8 +92,9 @@ static const char *copy_member(struct check *check, const json_t *record, const 
 static void judge(struct check *check, struct question *question, const char *value) {
     struct err err;
     int64_t expires_at_ms = 0;
+    question->reason = NULL;
     if (value == NULL) {
-        question->reason = "no clearance";
+        question->reason = arena_printf(&check->arena, "no %s", check->subject->record);
         return;
     }
     json_t *record = json_parse_strict(value, strlen(value), 0, &err);
@@ -76,10 +103,11 @@ static void judge(struct check *check, struct question *question, const char *va
     question->notice = copy_member(check, record, "notice");
     question->evidence = copy_member(check, record, "evidence");
     json_decref(record);
-    if (question->expires_at == NULL || time_parse(question->expires_at, &expires_at_ms) < 0) {
-        question->reason = "the clearance record cannot be read";
+    if (question->granted_at == NULL || question->notice == NULL || question->expires_at == NULL ||
+        time_parse(question->expires_at, &expires_at_ms) < 0) {
+        question->reason = "the record cannot be read";
     } else if (expires_at_ms <= check->now_ms) {
-        question->reason = "the clearance has expired";
+        question->reason = "it has expired";
     } else {
         question->cleared = true;
     }
@@ -93,7 +121,7 @@ static void print_question(struct check *check, const struct question *question)
         return;
     }
     json_t *object = json_object();
-    view_text(object, "account", question->given);
+    view_text(object, check->subject->name, question->given);
     (void)json_object_set_new(object, "cleared", json_boolean(question->cleared));
     view_text(object, "reason", question->reason);
     view_text(object, "granted_at", question->granted_at);
@@ -132,27 +160,27 @@ static int settle(struct check *check, struct err *err) {
     return 0;
 }
 
-static int add(struct check *check, const char *account, struct err *err) {
-    prepare(check, account);
+static int add(struct check *check, const char *name, struct err *err) {
+    prepare(check, name);
     return check->n == BATCH ? settle(check, err) : 0;
 }
 
 static int add_line(struct check *check, const struct line *line, struct err *err) {
     size_t len = line->len > 0 && line->text[line->len - 1] == '\r' ? line->len - 1 : line->len;
-    char *account = arena_strndup(&check->arena, line->text, len);
-    if (account == NULL) {
+    char *name = arena_strndup(&check->arena, line->text, len);
+    if (name == NULL) {
         return err_no_memory(err);
     }
-    if (line->too_long || memchr(account, '\0', len) != NULL) {
-        account[0] = '\0'; /* cannot be a valid address: refused as such */
+    if (line->too_long || memchr(name, '\0', len) != NULL) {
+        name[0] = '\0'; /* cannot be valid: refused as such */
     }
-    return add(check, account, err);
+    return add(check, name, err);
 }
 
 static int add_lines(struct check *check, struct err *err) {
     struct lines lines;
     struct line line;
-    if (lines_init(&lines, STDIN_FILENO, ACCOUNT_MAX_BYTES, err) < 0) {
+    if (lines_init(&lines, STDIN_FILENO, NAME_MAX_BYTES, err) < 0) {
         return -1;
     }
     int more;
@@ -178,14 +206,13 @@ static int check_all(struct check *check, const struct call *call, struct err *e
     return settle(check, err);
 }
 
-enum ctl_exit clearance_check_run(struct ctl *ctl, const struct call *call) {
+static enum ctl_exit run(struct ctl *ctl, const struct call *call, const struct subject *subject) {
     struct err err;
     if (call->n_arguments == 0 && !call_given(call, "stdin")) {
-        return ctl_usage("name an account, or give --stdin");
+        return ctl_usage("name at least one %s, or give --stdin", subject->name);
     }
-    struct check check = {.ctl = ctl, .arena = ARENA_INIT};
-    check.rules = ctl_rules(ctl, &err);
-    int result = check.rules == NULL ? -1 : check_all(&check, call, &err);
+    struct check check = {.ctl = ctl, .subject = subject, .arena = ARENA_INIT};
+    int result = ctl_rules(ctl, &err) == NULL ? -1 : check_all(&check, call, &err);
     arena_fini(&check.arena);
     if (result < 0) {
         return ctl_fail(&err);
@@ -194,7 +221,15 @@ enum ctl_exit clearance_check_run(struct ctl *ctl, const struct call *call) {
         output_array_end(&check.array);
     }
     if (check.n_cleared + check.n_refused == 0) {
-        return ctl_usage("no account was named, so none is cleared");
+        return ctl_usage("no %s was named, so none is cleared", subject->name);
     }
     return check.n_refused == 0 ? CTL_DONE : CTL_NOT_CLEARED;
+}
+
+enum ctl_exit clearance_check_run(struct ctl *ctl, const struct call *call) {
+    return run(ctl, call, &accounts);
+}
+
+enum ctl_exit release_check_run(struct ctl *ctl, const struct call *call) {
+    return run(ctl, call, &customers);
 }

@@ -1,0 +1,414 @@
+/* preflight: who would be stranded by a change, before anything is sent.
+ *
+ * The job that will be pushed says what dies; the customers come out of the contact book, or out of a file in the same form
+ * (--contacts). Both are read as a stream. With `audience_accounts` everybody's accounts die together, so the customers are read
+ * twice: once to learn the accounts, once to judge.
+ *
+ * Exit codes: 3 where anybody would be passive or stranded; else 1 where anybody could not be judged (a line that cannot be read
+ * may be the one that matters); else 0. Does not: push, hold or warn anything; it only looks. */
+#include "base/clock.h"
+#include "cli/commands.h"
+#include "cli/customer_line.h"
+#include "cli/lines.h"
+#include "cli/preflight_report.h"
+#include "cli/view.h"
+#include "dispatcher/book.h"
+#include "templates/template.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { UNUSABLE_SHOWN = 20, UNUSABLE_KEPT = 100 };
+
+struct run {
+    struct ctl *ctl;
+    const char *path; /* of the contacts file; NULL: the contact book */
+    int fd;
+    off_t size;
+    struct change change;
+    const struct doomed_set *doomed;
+    bool learning;                /* reading the accounts that die, not judging yet */
+    struct address_list audience; /* accounts of everybody, with audience_accounts */
+    size_t audience_cap;
+    struct preflight preflight;
+    struct preflight_report report;
+};
+
+/* ---- talk --------------------------------------------------------------------------------------------------------------- */
+
+static void progress(const struct run *run, const struct lines *lines, bool last) {
+    if (isatty(STDERR_FILENO) != 0 && run->size > 0 && (last || lines->number % 4096 == 0)) {
+        (void)fprintf(stderr, "\r%llu lines, %3d %%%s", (unsigned long long)lines->number, (int)(lines->offset * 100 / (uint64_t)run->size),
+                      last ? "\r\033[K" : "");
+        (void)fflush(stderr);
+    }
+}
+
+static void book_progress(uint64_t n, bool last) {
+    if (isatty(STDERR_FILENO) != 0 && (last || n % 4096 == 0)) {
+        (void)fprintf(stderr, "\r%llu customers%s", (unsigned long long)n, last ? "\r\033[K" : "");
+        (void)fflush(stderr);
+    }
+}
+
+/* A customer that could not be judged; `where` is the line of the file or the customer's id in the book. */
+static void tell_unusable(struct run *run, const char *where, const struct err *err) {
+    static const char prefix[] = "customer."; /* the core speaks of a job; here the customer is the whole line */
+    const char *member = err->member + (strncmp(err->member, prefix, sizeof prefix - 1) == 0 ? sizeof prefix - 1 : 0);
+    if (run->learning) {
+        return; /* it will be told when it is read again to be judged */
+    }
+    if (run->preflight.unusable++ < UNUSABLE_SHOWN) {
+        ctl_say("%s:%s: %s%s%s", run->report.source, where, member, member[0] == '\0' ? "" : ": ", err->text);
+    }
+    if (json_array_size(run->report.unusable) < UNUSABLE_KEPT) {
+        json_t *object = json_object();
+        view_text(object, "where", where);
+        view_text(object, "member", member);
+        view_text(object, "reason", err->text);
+        (void)json_array_append_new(run->report.unusable, object);
+    }
+}
+
+/* ---- the file ----------------------------------------------------------------------------------------------------------- */
+
+typedef int customer_fn(struct run *run, const struct customer *customer, struct err *err);
+
+/* One line. What is wrong with it is told and not the end; -1 only for want of memory. */
+static int take_line(struct run *run, struct customer_reader *reader, struct arena *arena, const struct lines *lines,
+                     const struct line *line, customer_fn *each, struct err *err) {
+    struct customer customer;
+    arena_reset(arena);
+    size_t len = line->len > 0 && line->text[line->len - 1] == '\r' ? line->len - 1 : line->len;
+    int result = line->too_long ? err_set(err, ERR_LIMIT, "longer than the %d bytes that a customer may have", CUSTOMER_LINE_MAX_BYTES)
+                                : customer_line_read(reader, line->text, len, arena, &customer, err);
+    if (result == 0) {
+        result = each(run, &customer, err);
+    }
+    if (result < 0 && err->code == ERR_MEMORY) {
+        return -1;
+    }
+    if (result < 0) {
+        char where[24];
+        (void)snprintf(where, sizeof where, "%llu", (unsigned long long)lines->number);
+        tell_unusable(run, where, err);
+    }
+    return 0;
+}
+
+static int each_in_file(struct run *run, customer_fn *each, struct err *err) {
+    struct lines lines;
+    struct line line;
+    struct arena arena = ARENA_INIT;
+    struct customer_reader reader;
+    if (lines_init(&lines, run->fd, CUSTOMER_LINE_MAX_BYTES, err) < 0) {
+        return -1;
+    }
+    customer_reader_init(&reader, run->ctl->rules);
+    int more;
+    while ((more = lines_next(&lines, &line, err)) == 1) {
+        if (!line_is_blank(&line) && take_line(run, &reader, &arena, &lines, &line, each, err) < 0) {
+            more = -1;
+            break;
+        }
+        progress(run, &lines, false);
+    }
+    progress(run, &lines, true);
+    customer_reader_fini(&reader);
+    arena_fini(&arena);
+    lines_fini(&lines);
+    return more;
+}
+
+static int open_file(struct run *run, struct err *err) {
+    struct stat st;
+    if (run->path == NULL) {
+        return 0;
+    }
+    run->fd = strcmp(run->path, "-") == 0 ? dup(STDIN_FILENO) : open(run->path, O_RDONLY | O_CLOEXEC);
+    if (run->fd < 0 || fstat(run->fd, &st) < 0) {
+        return err_system(err, run->path);
+    }
+    run->size = S_ISREG(st.st_mode) ? st.st_size : 0;
+    return 0;
+}
+
+/* ---- the contact book --------------------------------------------------------------------------------------------------- */
+
+struct book_pass {
+    struct run *run;
+    struct arena arena; /* of one customer */
+    customer_fn *each;
+    uint64_t n;
+    struct err *err;
+    bool failed;
+};
+
+static int take_entry(void *ctx, const char *id, const char *text, size_t len) {
+    struct book_pass *pass = ctx;
+    struct book_entry entry;
+    arena_reset(&pass->arena);
+    int result = book_unpack(text, len, id, &pass->arena, &entry, pass->err);
+    if (result == 0) {
+        result = pass->each(pass->run, &entry.customer, pass->err);
+    }
+    pass->failed = result < 0 && pass->err->code == ERR_MEMORY;
+    if (result < 0 && !pass->failed) {
+        tell_unusable(pass->run, id, pass->err);
+    }
+    book_progress(++pass->n, false);
+    return pass->failed ? 1 : 0;
+}
+
+/* A notice job is about one customer, a campaign about everybody. */
+static int each_in_book(struct run *run, customer_fn *each, struct err *err) {
+    struct book_pass pass = {.run = run, .arena = ARENA_INIT, .each = each, .err = err};
+    struct store *store = ctl_store(run->ctl, err);
+    const char *id = run->change.only_customer;
+    int result = -1;
+    if (store != NULL && id == NULL) {
+        result = store_each_customer(store, take_entry, &pass, err);
+    } else if (store != NULL) {
+        const char *text = NULL;
+        result = store_customer(store, id, &run->ctl->arena, &text, err);
+        if (result == 1) {
+            (void)take_entry(&pass, id, text, strlen(text));
+        }
+    }
+    book_progress(pass.n, true);
+    arena_fini(&pass.arena);
+    return result < 0 || pass.failed ? -1 : 0;
+}
+
+static int each_customer(struct run *run, customer_fn *each, struct err *err) {
+    return run->path == NULL ? each_in_book(run, each, err) : each_in_file(run, each, err);
+}
+
+/* ---- what dies ---------------------------------------------------------------------------------------------------------- */
+
+static int add_account(struct run *run, const char *account, struct err *err) {
+    struct arena *arena = &run->ctl->arena;
+    if (run->audience.n == run->audience_cap) {
+        size_t cap = run->audience_cap == 0 ? 1024 : run->audience_cap * 2;
+        const char **items = arena_array(arena, cap, sizeof *items);
+        if (items == NULL) {
+            return err_no_memory(err);
+        }
+        if (run->audience.n > 0) {
+            memcpy(items, run->audience.items, run->audience.n * sizeof *items);
+        }
+        run->audience.items = items;
+        run->audience_cap = cap;
+    }
+    const char *copy = arena_strdup(arena, account);
+    if (copy == NULL) {
+        return err_no_memory(err);
+    }
+    run->audience.items[run->audience.n++] = copy;
+    return 0;
+}
+
+/* Whether an account can be one; the doomed set takes no others. */
+static int check_account(struct run *run, const char *account, size_t i, struct err *err) {
+    char canonical[MAILBOX_MAX];
+    char member[32];
+    struct err why;
+    int result = account[0] == '+' ? phone_check(account, &why) : mailbox_canon(run->ctl->rules, account, canonical, &why);
+    (void)snprintf(member, sizeof member, "accounts[%zu]", i);
+    return result < 0 ? err_member(err, member, "%s", why.text) : 0;
+}
+
+static int add_accounts(struct run *run, const struct customer *customer, struct err *err) {
+    for (size_t i = 0; i < customer->accounts.n; i++) {
+        if (check_account(run, customer->accounts.items[i], i, err) < 0 || add_account(run, customer->accounts.items[i], err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int learn_what_dies(struct run *run, struct err *err) {
+    if (run->change.disables.audience_accounts) {
+        run->learning = true;
+        if (each_customer(run, add_accounts, err) < 0) {
+            return -1;
+        }
+        if (run->path != NULL && lseek(run->fd, 0, SEEK_SET) < 0) {
+            return err_set(err, ERR_SYSTEM, "%s: audience_accounts needs a file that can be read twice", run->path);
+        }
+    }
+    run->learning = false;
+    run->doomed = doomed_set_new(run->ctl->rules, &run->change.disables, &run->audience, &run->ctl->arena, err);
+    return run->doomed == NULL ? -1 : 0;
+}
+
+/* The route that the change would take. NULL with *err. */
+static const struct route *find_route(struct run *run, struct err *err) {
+    size_t n = 0;
+    const struct route *routes = settings_routes(&run->ctl->settings, &run->ctl->arena, &n, err);
+    for (size_t i = 0; routes != NULL && i < n; i++) {
+        if (run->change.route == NULL || strcmp(run->change.route, routes[i].name) == 0) {
+            return &routes[i];
+        }
+    }
+    if (routes != NULL) {
+        (void)err_member(err, "route", "there is no route \"%s\"", run->change.route);
+    }
+    return NULL;
+}
+
+/* With audience_accounts a customer whose account nobody can compare is not judged: what dies with it is not known. */
+static int judge(struct run *run, const struct customer *customer, struct err *err) {
+    for (size_t i = 0; run->change.disables.audience_accounts && i < customer->accounts.n; i++) {
+        if (check_account(run, customer->accounts.items[i], i, err) < 0) {
+            return -1;
+        }
+    }
+    return preflight_add(&run->preflight, customer, err);
+}
+
+/* ---- the words ---------------------------------------------------------------------------------------------------------- */
+
+static void check_locales(struct run *run, const struct template_set *set) {
+    const struct preflight_names *locales = &run->preflight.locales;
+    for (size_t i = 0; i < locales->n; i++) {
+        const char *name = locales->rows[i].name;
+        if (template_locale(set, run->change.notice, strcmp(name, "(none)") == 0 ? NULL : name) == NULL) {
+            json_t *row = json_object();
+            view_text(row, "locale", name);
+            (void)json_object_set_new(row, "customers", json_integer((json_int_t)locales->rows[i].customers));
+            (void)json_array_append_new(run->report.missing_words, row);
+        }
+    }
+}
+
+/* Whether the notice has words in every locale that was met. */
+static void check_words(struct run *run) {
+    struct err err;
+    const char *dir = run->ctl->settings.templates.directory;
+    struct template_set *set = dir == NULL ? NULL : template_set_load(dir, NULL, &err);
+    if (set == NULL) {
+        run->report.words_problem = dir == NULL ? "templates.directory is not configured" : arena_strdup(&run->ctl->arena, err.text);
+    } else if (template_has(set, run->change.notice) != 1) {
+        run->report.words_problem = "there is no such notice";
+    } else {
+        check_locales(run, set);
+    }
+    template_set_free(set);
+}
+
+/* ---- the answer --------------------------------------------------------------------------------------------------------- */
+
+/* Keeps the first of each list for the text and the page. */
+static void keep(json_t *list, const char *json) {
+    if (json_array_size(list) < REPORT_PAGE_MAX) {
+        (void)json_array_append_new(list, json_loads(json, 0, NULL));
+    }
+}
+
+/* Goes through the sorted list; with --json prints it as it comes, as the last members of the object. */
+static int pass_lists(struct run *run, struct err *err) {
+    bool json = run->ctl->globals.json;
+    bool in_weak = false;
+    bool first = true;
+    bool weak = false;
+    const char *text = NULL;
+    int more;
+    while ((more = preflight_next(&run->preflight, &weak, &text, err)) == 1) {
+        if (json && weak && !in_weak) {
+            (void)fputs("],\n\"weak\":[", stdout);
+            first = true;
+        }
+        in_weak |= weak;
+        keep(weak ? run->report.weak : run->report.lost, text);
+        if (json) {
+            (void)printf("%s%s", first ? "\n" : ",\n", text);
+        }
+        first = false;
+    }
+    if (json) {
+        (void)fputs(in_weak ? "]}\n" : "],\n\"weak\":[]}\n", stdout);
+    }
+    return more;
+}
+
+static int print_json(struct run *run, struct err *err) {
+    json_t *summary = report_summary(&run->report);
+    char *text = summary == NULL ? NULL : json_dumps(summary, JSON_COMPACT);
+    json_decref(summary);
+    if (text == NULL) {
+        return err_no_memory(err);
+    }
+    size_t len = strlen(text);
+    (void)printf("%.*s,\n\"stranded\":[", (int)(len - 1), text); /* without the closing brace */
+    free(text);
+    return pass_lists(run, err);
+}
+
+static int answer(struct run *run, const char *html, struct err *err) {
+    int result = run->ctl->globals.json ? print_json(run, err) : pass_lists(run, err);
+    if (result == 0 && !run->ctl->globals.json && report_print_text(run->ctl, &run->report) != CTL_DONE) {
+        return err_no_memory(err);
+    }
+    return result < 0 || html == NULL ? result : report_write_html(&run->report, html, err);
+}
+
+static enum ctl_exit verdict(const struct run *run) {
+    const struct preflight *preflight = &run->preflight;
+    uint64_t lost = preflight_lost(preflight);
+    if (preflight->unusable > 0) {
+        ctl_say("%llu of %llu customers could not be judged", (unsigned long long)preflight->unusable,
+                (unsigned long long)(preflight->customers + preflight->unusable));
+    }
+    ctl_say("%llu of %llu customers would be cut off", (unsigned long long)lost, (unsigned long long)preflight->customers);
+    return lost > 0 ? CTL_STRANDED : preflight->unusable > 0 ? CTL_FAILED : CTL_DONE;
+}
+
+/* ---- the command -------------------------------------------------------------------------------------------------------- */
+
+static int work(struct run *run, const struct call *call, struct err *err) {
+    if (ctl_rules(run->ctl, err) == NULL || change_read(call->arguments[0], run->ctl->rules, &run->ctl->arena, &run->change, err) < 0) {
+        return -1;
+    }
+    const struct route *route = find_route(run, err);
+    if (route == NULL || open_file(run, err) < 0 || learn_what_dies(run, err) < 0 ||
+        preflight_init(&run->preflight, &run->change, &run->ctl->settings, route, run->ctl->rules, run->doomed, err) < 0 ||
+        each_customer(run, judge, err) < 0 || preflight_end(&run->preflight, err) < 0) {
+        return -1;
+    }
+    check_words(run);
+    return answer(run, call_value(call, "html"), err);
+}
+
+static void run_fini(struct run *run) {
+    preflight_fini(&run->preflight);
+    json_decref(run->report.unusable);
+    json_decref(run->report.missing_words);
+    json_decref(run->report.lost);
+    json_decref(run->report.weak);
+    if (run->fd >= 0) {
+        (void)close(run->fd);
+    }
+}
+
+enum ctl_exit preflight_run(struct ctl *ctl, const struct call *call) {
+    static struct run run; /* too large for the stack: two tables of names */
+    struct err err;
+    run.ctl = ctl;
+    run.fd = -1;
+    run.path = call_value(call, "contacts");
+    run.report = (struct preflight_report){.preflight = &run.preflight,
+                                           .made_at_ms = clock_wall_ms(&clock_system),
+                                           .source = run.path == NULL ? "contact book" : run.path,
+                                           .unusable = json_array(),
+                                           .missing_words = json_array(),
+                                           .lost = json_array(),
+                                           .weak = json_array()};
+    enum ctl_exit code = work(&run, call, &err) < 0 ? ctl_fail(&err) : verdict(&run);
+    run_fini(&run);
+    return code;
+}

@@ -1,0 +1,34 @@
+/* preflight_report: what a preflight found, told in three ways: text, JSON (contract.md), one HTML page. */
+#ifndef REACH_CLI_PREFLIGHT_REPORT_H
+#define REACH_CLI_PREFLIGHT_REPORT_H
+
+#include "cli/output.h"
+#include "cli/preflight.h"
+
+/* The list in the text, and in the page: more are in the JSON. */
+enum { REPORT_TEXT_MAX = 20, REPORT_PAGE_MAX = 500 };
+
+struct preflight_report {
+    struct preflight *preflight; /* ended */
+    int64_t made_at_ms;
+    const char *source;        /* "contact book" or the file's name */
+    json_t *unusable;          /* [{where, member, reason}], the first of them; owned */
+    json_t *missing_words;     /* [{locale, customers}] for which the notice has no words; owned */
+    const char *words_problem; /* why the words could not be checked, or NULL */
+    json_t *lost;              /* the first REPORT_PAGE_MAX of the passive and stranded; owned */
+    json_t *weak;              /* the same of the weak; owned */
+};
+
+/* Whether the first messages are out before the promise: 1 yes, 0 no, -1 not known (no promise or no rates). */
+int report_keeps_promise(const struct preflight_report *report);
+
+/* Everything but the two lists as an object. New; NULL: no memory. */
+json_t *report_summary(const struct preflight_report *report);
+
+/* Prints the text. */
+enum ctl_exit report_print_text(const struct ctl *ctl, const struct preflight_report *report);
+
+/* Writes the page to `path`. 0, or -1 with *err. */
+int report_write_html(const struct preflight_report *report, const char *path, struct err *err);
+
+#endif
