@@ -1,4 +1,10 @@
-# e-mail: benchmark. Included by the Makefile.
+# e-mail: a sender for shell tests, and the benchmark. Included by the Makefile.
+
+SMTP_SEND_SRC := tests/support/tool/smtp_send.c tests/support/mail_peer.c
+$(B)/smtp-send: $(call obj,$(SMTP_SEND_SRC)) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIBS_DAEMON)
+test-programs: $(B)/smtp-send
 
 # The bare loop that the driver is compared with links libesmtp itself.
 $(B)/tests/bench/bench_smtp: LIBS_CLI += -lesmtp

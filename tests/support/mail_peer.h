@@ -30,7 +30,7 @@ json_t *mail_peer_index(const struct mail_peer *peer);
 /* The n-th mail in the index as it was received, behind the two X-Envelope lines; free() it. NULL where there is none. */
 char *mail_peer_mail(const struct mail_peer *peer, size_t n);
 
-/* The directory that holds the test programs' parent ("build"); where reachd-mailer is. */
+/* The build directory this program is in; where reachd-mailer is. */
 const char *mail_peer_build_dir(void);
 
 #endif
