@@ -28,7 +28,12 @@ class World:
         self.waiting = []            # (when, message) of text messages that a network has taken
 
     def redis(self, *arguments):
-        return subprocess.run(["redis-cli", "-s", self.socket, *arguments], capture_output=True, check=True, text=True).stdout
+        """Asks until there is an answer: a run in which Redis or reachd is killed on purpose has such a world, too."""
+        while True:
+            run = subprocess.run(["redis-cli", "-e", "-s", self.socket, *arguments], capture_output=True, text=True)
+            if run.returncode == 0:
+                return run.stdout
+            time.sleep(0.2)
 
     def report(self, receipt):
         self.redis("XADD", "reach:receipts", "*", "receipt", json.dumps({"v": 1, **receipt}))

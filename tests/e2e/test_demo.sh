@@ -2,6 +2,7 @@
 # run-tests: timeout=300
 # make demo in small: twice the same table, nothing left running, its commands work; and its checks can fail: each of them is broken on
 # purpose on a copy of what a good run left, and must say so.
+# shellcheck disable=SC2016 # `broken` evaluates its commands once there is a copy
 # shellcheck source=tests/support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 need reachd reachctl reachd-mailer sandbox-peer redis-server redis-cli flock

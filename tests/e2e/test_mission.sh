@@ -119,6 +119,16 @@ it_waits_for_the_evidence_that_the_route_asks_for() {
     equal 1 "$(allowed clearance cleo@walton.example)" "clearance after the receipt"
 }
 
+it_counts_evidence_from_a_contact_point_that_only_the_contact_book_knows() {
+    notice n22 rae '' ',"route":"patient"'
+    comes_to n22 stranded
+    job '{"v":1,"type":"contact","id":"c5","customer":{"id":"rae","contacts":['"$EMAIL"']}}'
+    comes_to n22 sent
+    receipt '{"v":1,"notice":"n22","status":"delivered"}'
+    comes_to n22 reached
+    equal 1 "$(allowed clearance rae@walton.example)" "clearance"
+}
+
 it_moves_to_the_next_step_when_the_mail_bounces() {
     notice n6 dora "$EMAIL,$PHONE" ',"route":"patient"'
     comes_to n6 sent

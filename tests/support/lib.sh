@@ -63,7 +63,7 @@ wait_until() {
     done
 }
 
-alive() { [ -n "${PID[$1]:-}" ] && kill -0 "${PID[$1]}" 2>/dev/null; }
+alive() { [ -n "${PID[$1]:-}" ] && ! ended "${PID[$1]}"; }
 gone() { ! alive "$1"; }
 
 # start NAME COMMAND...: runs it in the background, output in $T/NAME.log.
@@ -78,20 +78,26 @@ start() {
 finish() {
     STATUS=0
     # shellcheck disable=SC2034 # for the caller
-    wait "${PID[$1]}" || STATUS=$?
+    wait "${PID[$1]}" 2>/dev/null || STATUS=$?
     unset "PID[$1]"
 }
 
+# Whether a child of this shell has ended (it may be waiting to be waited for).
+ended() { ! grep -q '^State:[[:space:]]*[^Z[:space:]]' "/proc/$1/status" 2>/dev/null; }
+
 # stop NAME [SIGNAL [SECONDS]]: ends it; its exit status in $STATUS. KILL where it does not end in time, and that is a failure.
 stop() {
-    local name=$1 signal=${2:-TERM} seconds=${3:-20}
-    [ -n "${PID[$name]:-}" ] || fail "$name was not started"
-    kill "-$signal" "${PID[$name]}" 2>/dev/null || true
-    # the test's own watchdog: a process that ignores the signal must not hang the test
-    ( sleep "$seconds"; kill -KILL "${PID[$name]}" 2>/dev/null ) &
-    local watchdog=$!
+    local name=$1 pid=${PID[$1]:-} end=$((SECONDS + ${3:-20}))
+    [ -n "$pid" ] || fail "$name was not started"
+    kill "-${2:-TERM}" "$pid" 2>/dev/null || true
+    until ended "$pid"; do
+        if [ "$SECONDS" -ge "$end" ]; then
+            kill -KILL "$pid"
+            fail "$name did not end within ${3:-20} s"
+        fi
+        sleep 0.02
+    done
     finish "$name"
-    if kill "$watchdog" 2>/dev/null; then wait "$watchdog" 2>/dev/null || true; else fail "$name did not end within $seconds s"; fi
 }
 
 clean_up() {
@@ -100,7 +106,7 @@ clean_up() {
     set +e
     for name in "${!PID[@]}"; do kill -TERM "${PID[$name]}" 2>/dev/null; done
     for name in "${!PID[@]}"; do
-        for _ in {1..100}; do kill -0 "${PID[$name]}" 2>/dev/null || break; sleep 0.05; done
+        for _ in {1..200}; do ended "${PID[$name]}" && break; sleep 0.05; done
         kill -KILL "${PID[$name]}" 2>/dev/null
         wait "${PID[$name]}" 2>/dev/null
     done
@@ -165,6 +171,7 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
 # ---- Redis ---------------------------------------------------------------------------------------------------------------
+# shellcheck disable=SC2120 # options are seldom needed
 # start_redis [OPTION...]: a private redis-server with AOF on $REDIS_SOCK, data in $T/redis. Starting it again keeps the data.
 start_redis() {
     need redis-server redis-cli
@@ -179,6 +186,7 @@ start_redis() {
 rcli() { redis-cli -s "$REDIS_SOCK" "$@"; }
 
 # ---- the sandbox peer ------------------------------------------------------------------------------------------------------
+# shellcheck disable=SC2120
 # start_peer [OPTION...]: messages in $PEER_DIR, ports in $SMTP_PORT and $HTTP_PORT.
 start_peer() {
     need sandbox-peer
@@ -220,12 +228,17 @@ make_config() {
     chmod 600 "$1"
 }
 
-# start_reachd OPTION...: a daemon; it is up once reachctl gets an answer from its Redis ($CONFIG says where that is).
+# start_reachd OPTION...: a daemon; it is up once it says that it takes work (again, after a restart).
 start_reachd() {
     need reachd reachctl
+    local before
+    touch "$T/reachd.log"
+    before=$(times_ready)
     start reachd "$B/reachd" "$@"
-    wait_until 30 "reachd's Redis answers" ctl status
+    wait_until 60 "reachd takes work" is_ready_again "$before"
 }
+times_ready() { grep -c ' ready: ' "$T/reachd.log" || true; }
+is_ready_again() { [ "$(times_ready)" -gt "$1" ]; }
 
 # ctl ARGUMENT...: reachctl with the configuration of this test ($CONFIG).
 ctl() { "$B/reachctl" --config "$CONFIG" "$@"; }

@@ -1,0 +1,120 @@
+// oracle: what others' code says. Reads one JSON object on stdin, writes one on stdout; the command is the first argument. Every answer
+// comes out of the provider's own SDK or of a package that somebody else wrote; nothing of reachd is in here.
+'use strict';
+
+const crypto = require('crypto');
+
+const b64u = (bytes) => Buffer.from(bytes).toString('base64url');
+
+const commands = {
+  // Verifies a token: {token, key, algorithms}.
+  'jwt-verify': ({ token, key, algorithms }) => {
+    const decoded = require('jsonwebtoken').verify(token, key, { algorithms, complete: true });
+    return { header: decoded.header, payload: decoded.payload };
+  },
+  'jwt-sign': ({ payload, secret, algorithm }) => ({
+    token: require('jsonwebtoken').sign(payload, secret, { algorithm: algorithm || 'HS256', noTimestamp: true }),
+  }),
+
+  // A browser: subscribes with a VAPID key.
+  'webpush-new': async ({ key }) => {
+    const { PushApiModel } = require('web-push-testing/src/PushApiModel');
+    const model = new PushApiModel(80);
+    const { endpoint, keys, clientHash } = await model.subscribe(key ? { applicationServerKey: key } : {});
+    const held = model.subscriptions[clientHash];
+    return { endpoint, keys, clientHash, key, auth: b64u(held.auth), private: held.subscriptionDh.getPrivateKey('base64') };
+  },
+  // The same browser gets a message: {browser, authorization, ttl, encoding, body (base64)}.
+  'webpush-open': async ({ browser, authorization, ttl, encoding, body }) => {
+    const { PushApiModel } = require('web-push-testing/src/PushApiModel');
+    const model = new PushApiModel(80);
+    const ecdh = crypto.createECDH('prime256v1');
+    ecdh.setPrivateKey(browser.private, 'base64');
+    model.subscriptions[browser.clientHash] = {
+      applicationServerKey: browser.key,
+      subscriptionDh: ecdh,
+      auth: browser.keys.auth,
+      isExpired: false,
+    };
+    await model.handleNotification(browser.clientHash, { encoding, ttl, authorization }, Buffer.from(body, 'base64'));
+    return { message: model.messages[browser.clientHash][0] };
+  },
+
+  'twilio-sign': ({ token, url, params }) => ({
+    signature: require('twilio/lib/webhooks/webhooks').getExpectedTwilioSignature(token, url, params),
+  }),
+  // The request that Twilio's SDK makes: {sid, token, message}.
+  'twilio-request': async ({ sid, token, message }) => {
+    let seen;
+    const httpClient = {
+      request: async (options) => {
+        seen = options;
+        return { statusCode: 201, body: '{"sid":"SM1","status":"queued"}' };
+      },
+    };
+    await require('twilio')(sid, token, { httpClient }).messages.create(message);
+    return { method: seen.method, path: new URL(seen.uri).pathname, data: seen.data };
+  },
+
+  // Whether Vonage's SDK takes a token.
+  'vonage-check': ({ token, secret }) => ({ ok: require('@vonage/jwt').verifySignature(token, secret) }),
+
+  // {url, nonce, token}: makes a signature and asks Plivo's SDK whether it fits.
+  'plivo-check': ({ url, nonce, token, signature }) => ({
+    ok: require('plivo').validateSignature(url, nonce, signature, token),
+  }),
+
+  'messagebird-check': async ({ url, body, token, secret }) => {
+    const lib = require('messagebird/lib/webhook-signature-jwt');
+    await lib.verify(url, Buffer.from(body), token, crypto.createSecretKey(Buffer.from(secret)));
+    return { ok: true };
+  },
+
+  // AWS's own signer: {id, secret, region, service, host, headers, body, date}.
+  sigv4: async ({ id, secret, region, service, method, host, path, headers, body, date }) => {
+    const { SignatureV4 } = require('@smithy/signature-v4');
+    const { Sha256 } = require('@aws-crypto/sha256-js');
+    const signer = new SignatureV4({
+      credentials: { accessKeyId: id, secretAccessKey: secret },
+      region,
+      service,
+      sha256: Sha256,
+      applyChecksum: false,
+    });
+    const request = { method, protocol: 'http:', hostname: host, path, headers: { ...headers, host }, body, query: {} };
+    const signed = await signer.sign(request, { signingDate: new Date(date), signableHeaders: new Set(Object.keys(headers).concat('host')) });
+    return { authorization: signed.headers.authorization };
+  },
+
+  // Whether a validator of SNS messages takes one: {message, certificate}. The certificate is handed over instead of fetched.
+  'sns-check': ({ message, certificate }) =>
+    new Promise((resolve) => {
+      const { Readable } = require('stream');
+      require('https').get = (url, done) => {
+        const answer = Readable.from([Buffer.from(certificate)]);
+        answer.statusCode = 200;
+        done(answer);
+        return { on: () => {} };
+      };
+      const Validator = require('sns-validator');
+      new Validator().validate(message, (error) => resolve({ ok: !error, why: error ? String(error.message) : '' }));
+    }),
+  // Signs an SNS message: {message, key}. Not an oracle by itself: sns-check judges the result.
+  'sns-sign': ({ message, key }) => {
+    const names = ['Message', 'MessageId', 'Subject', 'Timestamp', 'TopicArn', 'Type'];
+    const text = names.filter((name) => name in message).map((name) => `${name}\n${message[name]}\n`).join('');
+    const digest = message.SignatureVersion === '2' ? 'RSA-SHA256' : 'RSA-SHA1';
+    return { signature: crypto.createSign(digest).update(text).sign(key, 'base64') };
+  },
+};
+
+async function main() {
+  const chunks = [];
+  for await (const chunk of process.stdin) chunks.push(chunk);
+  const answer = await commands[process.argv[2]](JSON.parse(Buffer.concat(chunks).toString('utf8')));
+  process.stdout.write(JSON.stringify(answer));
+}
+
+main().catch((error) => {
+  process.stdout.write(JSON.stringify({ error: String(error.message || error), missing: error.code === 'MODULE_NOT_FOUND' }));
+});
