@@ -42,3 +42,32 @@ format: ## format all C files
 docs: $(B)/reachd ## write docs/configuration.md anew from the tables in the code
 	@{ sed '/^## Top level/,$$d' docs/configuration.md; $(B)/reachd --help-config; } > $(B)/configuration.md
 	@mv $(B)/configuration.md docs/configuration.md
+
+# ---- fuzz --------------------------------------------------------------------------------------------------------------
+# Each tests/fuzz/fuzz_X.c is a libFuzzer target; what it begins with: the files that FUZZ_SEEDS_X names. What is found stays in
+# build-fuzz/found.
+#   FUZZ_SECONDS=600    how long each
+FUZZ_SECONDS ?= 60
+FUZZ_B := build-fuzz
+FUZZERS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SEEDS_conf := deploy/*.yaml channels/gateways/*.yaml
+FUZZ_SEEDS_job := docs/examples/jobs/*.json
+
+.PHONY: fuzz fuzz-programs
+fuzz-programs: $(FUZZERS)
+$(FUZZERS): $(B)/tests/%: $(B)/obj/tests/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer $^ -o $@ $(LIBS_DAEMON)
+
+fuzz: ## run every fuzz target for FUZZ_SECONDS (60); needs clang
+	@+$(MAKE) --no-print-directory B=$(FUZZ_B) CC=clang SAN=address,undefined,fuzzer-no-link DEPS=skip fuzz-programs
+	@mkdir -p $(FUZZ_B)/found
+	@for f in $(patsubst $(B)/%,$(FUZZ_B)/%,$(FUZZERS)); do \
+	    name=$${f##*/fuzz_}; corpus=$(FUZZ_B)/corpus/$$name; mkdir -p $$corpus; \
+	    $(foreach s,$(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)),test $$name != $(s) || cp $(FUZZ_SEEDS_$(s)) $$corpus 2>/dev/null;) \
+	    echo "fuzz: $$name for $(FUZZ_SECONDS) s"; \
+	    $$f -max_total_time=$(FUZZ_SECONDS) -timeout=5 -max_len=20000 -print_final_stats=1 -artifact_prefix=$(FUZZ_B)/found/$$name- $$corpus \
+	        > $(FUZZ_B)/$$name.log 2>&1 || { tail -n 40 $(FUZZ_B)/$$name.log; exit 1; }; \
+	    grep -E 'number_of_executed_units|average_exec_per_sec' $(FUZZ_B)/$$name.log; \
+	done
