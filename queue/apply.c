@@ -129,6 +129,19 @@ static struct rows count_rows(const struct batch *batch) {
     return rows;
 }
 
+/* The earliest end of a lease among the new notices; 0: none has one. */
+static int64_t not_after_ms(const struct batch *batch) {
+    int64_t earliest_ms = 0;
+    for (size_t i = 0; i < batch->n_items; i++) {
+        const struct queue_change *change = &batch->items[i].change;
+        bool has_one = change->fence_seen == 0 && change->not_after_ms > 0;
+        if (has_one && (earliest_ms == 0 || change->not_after_ms < earliest_ms)) {
+            earliest_ms = change->not_after_ms;
+        }
+    }
+    return earliest_ms;
+}
+
 static void put_events(struct command *command, struct buf *scratch, const struct batch *batch) {
     buf_reset(scratch);
     for (size_t i = 0; i < batch->n_items; i++) {
@@ -239,6 +252,7 @@ static int put_call(const struct queue *queue, struct command *command, const st
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         command_put_i64(command, (int64_t)numbers[i]);
     }
+    command_put_i64(command, not_after_ms(batch));
     put_rows(command, &scratch, batch, &counts);
     rc = rc < 0 || scratch.failed ? err_no_memory(err) : 0;
     buf_fini(&scratch);

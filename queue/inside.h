@@ -66,6 +66,7 @@ struct reading {
     int64_t reclaim_at_ms; /* monotonic: when the streams are looked through next for entries of the dead */
     enum stream reclaim;   /* which one is being looked through; STREAM_COUNT: none */
     char reclaim_cursor[48];
+    int64_t redis_ms;    /* Redis's clock just before the last read that was answered */
     size_t receipts_out; /* handed out, not done yet */
 };
 

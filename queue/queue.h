@@ -42,7 +42,8 @@ struct queue_entry {
     const char *stream_id;
     const char *body; /* field `job`, or NULL where the entry has none */
     size_t body_len;
-    unsigned deliveries; /* how often it was handed out, 1 the first time */
+    unsigned deliveries;  /* how often it was handed out, 1 the first time */
+    int64_t not_after_ms; /* end of its lease on Redis's clock: for queue_change.not_after_ms */
 };
 
 /* A notice as Redis holds it. */
@@ -172,7 +173,8 @@ struct queue_change {
     enum queue_job job_action;
     const char *job; /* QUEUE_JOB_STORE */
     size_t job_len;
-    int64_t due_at_ms;             /* when to hand it out again; 0: never; -1: leave as it is */
+    int64_t due_at_ms;    /* when to hand it out again; 0: never; -1: leave as it is */
+    int64_t not_after_ms; /* fence_seen 0: the entry's; a worker that was stopped longer than its lease begins nothing (0: no limit) */
     const struct queue_entry *ack; /* acknowledge this entry in the same step; or NULL */
     const char *counts;            /* names of counters to raise by one, separated by blanks ("sent:email fallback"); or NULL */
     const char *event;             /* JSON object (or several, with commas between) for reach:events; or NULL */

@@ -59,6 +59,7 @@ static int give_entries(struct queue *queue, enum lane lane, const struct raw *r
         entries[i].body = raws[i].body == NULL ? NULL : copy(&at, raws[i].body);
         entries[i].body_len = raws[i].body == NULL ? 0 : (size_t)raws[i].body->len;
         entries[i].deliveries = (unsigned)raws[i].deliveries;
+        entries[i].not_after_ms = queue->reading.redis_ms + queue->settings->lease_ms;
     }
     queue->room -= n < queue->room ? n : queue->room;
     queue->handlers->entries(queue->ctx, entries, n, arena);
@@ -195,8 +196,25 @@ static void *pack(enum stream stream, size_t count) {
     return (void *)(uintptr_t)(count << 2 | (size_t)stream);
 }
 
+static void on_time(redisAsyncContext *redis, void *reply_ptr, void *data) {
+    (void)data;
+    struct queue *queue = connect_queue_of(redis);
+    const redisReply *reply = reply_ptr;
+    if (queue != NULL && reply_is_array(reply, 2)) {
+        queue->reading.redis_ms = reply_int(reply->element[0], 0) * 1000 + reply_int(reply->element[1], 0) / 1000;
+    }
+}
+
+/* Sent in front of a read: the lease of what it brings begins now, by Redis's own clock. */
+static void ask_time(struct queue *queue) {
+    struct command command;
+    command_init(&command, "TIME");
+    (void)connect_send(queue, &command, on_time, NULL);
+}
+
 static void read_new(struct queue *queue, enum stream stream, size_t count) {
     struct command command;
+    ask_time(queue);
     command_init(&command, "XREADGROUP");
     command_puts(&command, "GROUP");
     command_puts(&command, queue->settings->group);
@@ -217,6 +235,7 @@ static void on_again(redisAsyncContext *redis, void *reply_ptr, void *data);
 /* idle_ms -1: the consumer's own. */
 static void read_again(struct queue *queue, enum stream stream, size_t count, int64_t idle_ms, const char *cursor) {
     struct command command;
+    ask_time(queue);
     call_script(queue, &command, SCRIPT_RECLAIM, stream_key(stream), 1);
     command_puts(&command, queue->settings->group);
     command_puts(&command, queue->consumer);

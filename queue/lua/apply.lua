@@ -3,13 +3,13 @@
 -- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 events  8 intake  9 intake:bulk  10 receipts  11 dead
 -- ARGV  1 prefix  2 group  3 length of events  4 the events, a JSON array ('' for none)  5 number of items
 --       6 tokens seen, 16 hex digits an item ('' where every notice is new)
---       7-14 how many rows of each kind follow, in this order:
+--       7-14 how many rows of each kind there are, in this order:
 --       due: time, id · due no more: id · job kept: id, job · job dropped: id · acknowledged, urgent: stream id · bulk: stream id
 --       · counted: names, times · effects: five arguments each
---       before them: id, record of each item
+--       15 until when (ms, Redis's clock) new notices may begin, 0: for ever; then id and record of each item, then those rows
 --
 -- Before: a record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none.
--- After, where every item's record carried the token seen (none at all for token 0): the new records are there with the jobs, the
+-- After, where every item's record carried the token seen (for token 0: no record, and it is not too late): the new records are there with the jobs, the
 -- due times, the counters, the events and the effects that belong to them, and their stream entries are acknowledged. Else
 -- nothing has changed. Answer: one letter an item:
 --   A  done; also where the record already carries the new token: an earlier try of this same call did it, with all the others
@@ -23,7 +23,7 @@
 local A, call, sub, byte = ARGV, redis.call, string.sub, string.byte
 local NOTICES, JOBS, DUE, LAST, PREVIOUS, COUNTERS, EVENTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local NONE = '0000000000000000'
-local FIRST = 15
+local FIRST = 16
 
 local n, seen = tonumber(A[5]), A[6]
 local ids = {}
@@ -47,9 +47,19 @@ local function verdict(i)
     return present == token and 'R' or 'S'
 end
 
+-- Who read an entry longer than a lease ago may have lost it to another who has refused or finished it: nothing begins any more.
+local too_late = false
+if A[15] ~= '0' then
+    local time = call('TIME')
+    too_late = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) > tonumber(A[15])
+end
+
 local answer, taken, fit = {}, {}, 0
 for i = 1, n do
     local letter = seen == '' and not held[i] and 'R' or verdict(i)
+    if letter == 'R' and too_late and not held[i] then
+        letter = 'S'
+    end
     if letter == 'R' then
         letter = taken[ids[i]] and 'S' or 'R' -- of one id only the first change in a batch is made
         taken[ids[i]] = true

@@ -87,6 +87,26 @@ static void a_second_new_notice_of_the_same_id_is_stale(void **state) {
     assert_int_equal(kit_status(&kit.settings, "accepted"), 1);
 }
 
+static void a_stale_item_does_not_keep_the_others_of_its_batch(void **state) {
+    (void)state;
+    struct queue_change old = kit_change(&kit, "n2", 0, NOTICE_SENDING);
+    kit_apply(&kit, &old, 1);
+    struct queue_change changes[4] = {kit_change(&kit, "n1", 0, NOTICE_SENDING), kit_change(&kit, "n2", 0, NOTICE_SENDING),
+                                      kit_change(&kit, "n3", 0, NOTICE_SENDING), kit_change(&kit, "n3", 0, NOTICE_SENDING)};
+    for (int i = 0; i < 4; i++) {
+        changes[i].counts = "tries";
+        changes[i].event = "{}";
+    }
+    kit_apply(&kit, changes, 4);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+    assert_int_equal(kit.results[1], QUEUE_STALE);
+    assert_int_equal(kit.results[2], QUEUE_APPLIED);
+    assert_int_equal(kit.results[3], QUEUE_STALE); /* the same id a second time */
+    assert_int_equal(redis_server_number(&server, "HGET", "reach:counters", "count:tries", NULL), 2);
+    assert_int_equal(kit_status(&kit.settings, "accepted"), 3);
+    assert_int_equal(kit_status(&kit.settings, "unaccounted"), 0);
+}
+
 static void the_same_batch_applied_twice_counts_once(void **state) {
     (void)state;
     struct queue_effect effects[] = {{QUEUE_HSET, "desk", "n1", "{}", 0}, {QUEUE_SET, "banner:{C1}", NULL, "{}", 0}};
@@ -319,6 +339,7 @@ int main(void) {
         TEST(a_change_of_state_moves_the_counter),
         TEST(a_stale_token_changes_nothing),
         TEST(a_second_new_notice_of_the_same_id_is_stale),
+        TEST(a_stale_item_does_not_keep_the_others_of_its_batch),
         TEST(the_same_batch_applied_twice_counts_once),
         TEST(effects_job_due_and_acknowledgement_happen_together),
         TEST(a_key_of_the_wrong_type_refuses_the_whole_batch_before_anything_is_written),

@@ -121,7 +121,40 @@ static void entries_of_a_dead_consumer_are_taken_over_after_the_lease(void **sta
     }
 }
 
-static void the_delivery_count_shows_a_job_that_kills_its_workers(void **state) {
+static void fault_05_a_worker_stopped_past_its_lease_begins_nothing(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 1);
+    queue_set_room(kit.queue, 10);
+    kit_until_n(&kit, &kit.n_entries, 1);
+    struct queue_change intent = kit_change(&kit, "n1", 0, NOTICE_SENDING);
+    intent.not_after_ms = kit.entries[0].not_after_ms;
+    kit_prepare(&other, &server, "w2");
+    other.settings.lease_ms = 400;
+    kit_connect(&other, 100); /* `kit` stands still meanwhile, as if stopped */
+    kit_until_n(&other, &other.n_entries, 1);
+    struct queue_refusal poison = {&other.entries[0], NOTICE_DEAD, "n1", "", "kills its workers", NULL};
+    kit_refuse(&other, &poison, 1); /* no record is left that a token could be compared with */
+    kit_apply(&kit, &intent, 1);
+    assert_int_equal(kit.results[0], QUEUE_STALE);
+    assert_int_equal(redis_server_number(&server, "HLEN", "reach:notices", NULL), 0);
+    assert_int_equal(kit_status(&kit.settings, "accepted"), 1);
+    kit_close(&other);
+}
+
+static void an_intent_within_the_lease_is_granted(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 1);
+    queue_set_room(kit.queue, 10);
+    kit_until_n(&kit, &kit.n_entries, 1);
+    int64_t left_ms = kit.entries[0].not_after_ms - clock_wall_ms(&clock_system);
+    assert_true(left_ms > 0 && left_ms <= 400);
+    struct queue_change intent = kit_change(&kit, "n1", 0, NOTICE_SENDING);
+    intent.not_after_ms = kit.entries[0].not_after_ms;
+    kit_apply(&kit, &intent, 1);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+}
+
+static void fault_18_the_delivery_count_shows_a_job_that_kills_its_workers(void **state) {
     (void)state;
     kit_push(&kit.settings, LANE_URGENT, 1);
     queue_set_room(kit.queue, 100);
@@ -135,7 +168,7 @@ static void the_delivery_count_shows_a_job_that_kills_its_workers(void **state) 
     }
 }
 
-static void a_lost_group_is_made_again_from_the_beginning(void **state) {
+static void fault_08_a_lost_group_is_made_again_from_the_beginning(void **state) {
     (void)state;
     kit_push(&kit.settings, LANE_URGENT, 3);
     queue_set_room(kit.queue, 100);
@@ -147,7 +180,7 @@ static void a_lost_group_is_made_again_from_the_beginning(void **state) {
     assert_int_equal(kit.n_entries, 5);
 }
 
-static void a_deleted_stream_is_made_again(void **state) {
+static void fault_09_a_deleted_stream_is_made_again(void **state) {
     (void)state;
     assert_int_equal(redis_server_number(&server, "DEL", "reach:intake", NULL), 1);
     queue_set_room(kit.queue, 100);
@@ -156,7 +189,7 @@ static void a_deleted_stream_is_made_again(void **state) {
     kit_until_n(&kit, &kit.n_entries, 2);
 }
 
-static void entries_trimmed_while_pending_do_not_stop_the_reading(void **state) {
+static void fault_06_entries_trimmed_while_pending_do_not_stop_the_reading(void **state) {
     (void)state;
     kit_push(&kit.settings, LANE_URGENT, 3);
     queue_set_room(kit.queue, 100);
@@ -274,7 +307,7 @@ static void a_due_notice_comes_again_when_its_holder_does_nothing_for_a_lease(vo
     kit_until_n(&kit, &kit.n_due, 2);
 }
 
-static void of_two_workers_with_the_same_due_notice_only_one_may_change_it(void **state) {
+static void fault_05_of_two_workers_with_the_same_due_notice_only_one_may_change_it(void **state) {
     (void)state;
     queue_set_room(kit.queue, 100);
     struct queue_change change = due_in(&kit, "n1", 1);
@@ -330,16 +363,18 @@ int main(void) {
         TEST(a_consumer_that_comes_back_reads_its_own_pending_entries_again),
         TEST(what_is_in_hand_is_not_handed_out_again_after_a_reconnect),
         TEST(entries_of_a_dead_consumer_are_taken_over_after_the_lease),
-        TEST(the_delivery_count_shows_a_job_that_kills_its_workers),
-        TEST(a_lost_group_is_made_again_from_the_beginning),
-        TEST(a_deleted_stream_is_made_again),
-        TEST(entries_trimmed_while_pending_do_not_stop_the_reading),
+        TEST(fault_05_a_worker_stopped_past_its_lease_begins_nothing),
+        TEST(an_intent_within_the_lease_is_granted),
+        TEST(fault_18_the_delivery_count_shows_a_job_that_kills_its_workers),
+        TEST(fault_08_a_lost_group_is_made_again_from_the_beginning),
+        TEST(fault_09_a_deleted_stream_is_made_again),
+        TEST(fault_06_entries_trimmed_while_pending_do_not_stop_the_reading),
         TEST(acknowledged_entries_are_trimmed_and_pending_ones_stay),
         TEST(a_group_of_somebody_else_keeps_what_it_has_not_read),
         TEST(receipts_are_read_without_room_and_settled_once),
         TEST(a_due_notice_is_handed_out_when_its_time_has_come),
         TEST(a_due_notice_comes_again_when_its_holder_does_nothing_for_a_lease),
-        TEST(of_two_workers_with_the_same_due_notice_only_one_may_change_it),
+        TEST(fault_05_of_two_workers_with_the_same_due_notice_only_one_may_change_it),
         TEST(due_notices_take_room_too),
         TEST(nothing_is_read_after_stop_but_changes_go_through),
     };
