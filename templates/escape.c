@@ -102,10 +102,11 @@ static bool joins_left(UChar32 c) {
     return joins(c) || u_isdigit(c) || c == ')' || c == ']' || c == '%';
 }
 
-/* Reads text as clean characters, one at a time. */
+/* Reads text as clean characters, one at a time. What the template has before and after the value is not known, so a value begins as if
+ * behind a letter, and one that ends with "//" gets its blank all the same. */
 struct cleaner {
     enum clean_kind kind;
-    UChar32 before_stop; /* what stood before the full stop, when `previous` is one */
+    UChar32 before_stop; /* the one before `previous` */
     UChar32 previous;
     bool changed;
     bool linked;
@@ -164,6 +165,10 @@ static int clean_all(struct cleaner *cleaner, const char *text, size_t len, stru
         clean_character(cleaner, c, text + i, n, out);
         i += n;
     }
+    if (cleaner->kind == CLEAN_WORDS && is_slash(cleaner->previous) && is_slash(cleaner->before_stop)) {
+        cleaner->changed = true;
+        buf_putc(out, ' ');
+    }
     return 0;
 }
 
@@ -184,7 +189,7 @@ int escape_clean(enum clean_kind kind, const char *text, size_t len, struct aren
     if (is_plain(text, len)) {
         return 0;
     }
-    struct cleaner cleaner = {.kind = kind};
+    struct cleaner cleaner = {.kind = kind, .before_stop = 'a', .previous = 'a'};
     struct buf out = BUF_INIT;
     int rc = clean_all(&cleaner, text, len, &out);
     if (rc == 0 && cleaner.changed) {
@@ -198,7 +203,7 @@ int escape_clean(enum clean_kind kind, const char *text, size_t len, struct aren
 }
 
 bool escape_has_link(const char *text, size_t len) {
-    struct cleaner cleaner = {.kind = CLEAN_WORDS};
+    struct cleaner cleaner = {.kind = CLEAN_WORDS, .before_stop = 'a', .previous = 'a'};
     struct buf out = BUF_INIT;
     bool linked = !is_plain(text, len) && clean_all(&cleaner, text, len, &out) == 0 && cleaner.linked;
     buf_fini(&out);
