@@ -78,6 +78,7 @@ static void forget(struct queue *queue) {
     calls_unsent(queue);
     (void)event_del(queue->connect_timer);
     (void)event_del(queue->resend_timer);
+    (void)event_del(queue->watch_timer);
 }
 
 static void come_back(struct queue *queue) {
@@ -176,10 +177,40 @@ void connect_well(struct queue *queue) {
     queue->trouble_told = false;
 }
 
+/* ---- a connection that has gone silent ----------------------------------------------------------------------------- */
+
+static void on_pong(redisAsyncContext *redis, void *reply_ptr, void *data) {
+    (void)data;
+    struct queue *queue = connect_queue_of(redis);
+    if (queue != NULL && reply_ptr != NULL) {
+        queue->pinged = false; /* any answer will do, a refusal too */
+    }
+}
+
+/* The other end may be gone without a word (a cut cable, a stopped process): replies come in order, so one PING watches over
+ * everything that was sent before it. */
+static void on_watch(evutil_socket_t fd, short what, void *ctx) {
+    (void)fd;
+    (void)what;
+    struct queue *queue = ctx;
+    struct command command;
+    if (queue->pinged) {
+        connect_drop(queue, "no answer within redis.answer_timeout");
+        return;
+    }
+    queue->pinged = true;
+    command_init(&command, "PING");
+    if (connect_send(queue, &command, on_pong, NULL) == 0) {
+        arm(queue->watch_timer, queue->settings->answer_timeout_ms);
+    }
+}
+
 /* ---- greeting, second half: scripts, epoch, groups ----------------------------------------------------------------- */
 
 static void become_ready(struct queue *queue) {
     (void)event_del(queue->connect_timer);
+    queue->pinged = false;
+    arm(queue->watch_timer, queue->settings->answer_timeout_ms);
     queue->ready = true;
     queue->told_lost = false;
     queue->backoff = 0;
@@ -462,7 +493,8 @@ int connect_init(struct queue *queue, struct err *err) {
     queue->reconnect_timer = evtimer_new(queue->base, on_reconnect, queue);
     queue->connect_timer = evtimer_new(queue->base, on_connect_timeout, queue);
     queue->resend_timer = evtimer_new(queue->base, on_resend, queue);
-    if (queue->reconnect_timer == NULL || queue->connect_timer == NULL || queue->resend_timer == NULL) {
+    queue->watch_timer = evtimer_new(queue->base, on_watch, queue);
+    if (queue->watch_timer == NULL || queue->reconnect_timer == NULL || queue->connect_timer == NULL || queue->resend_timer == NULL) {
         return err_no_memory(err);
     }
     arm(queue->reconnect_timer, 0);
@@ -476,7 +508,7 @@ void connect_fini(struct queue *queue) {
         redis->data = NULL;
         redisAsyncFree(redis);
     }
-    struct event *timers[] = {queue->reconnect_timer, queue->connect_timer, queue->resend_timer};
+    struct event *timers[] = {queue->reconnect_timer, queue->connect_timer, queue->resend_timer, queue->watch_timer};
     for (size_t i = 0; i < sizeof timers / sizeof *timers; i++) {
         if (timers[i] != NULL) {
             event_free(timers[i]);

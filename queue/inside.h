@@ -104,7 +104,8 @@ struct queue {
     bool in_trouble; /* Redis refuses for a while (OOM, LOADING, ...): reading pauses, calls wait */
     bool trouble_told;
     unsigned trouble_tries;
-    int64_t answered_at_ms; /* monotonic: when Redis last answered anything */
+    struct event *watch_timer;
+    bool pinged; /* a PING of the watch has no answer yet */
 
     uint64_t epoch; /* upper part of tokens, 40 bits */
     uint32_t token; /* lower part, 24 bits */

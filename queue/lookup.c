@@ -10,7 +10,10 @@
 #include "base/log.h"
 
 #include <assert.h>
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { PART_RECORDS, PART_CUSTOMERS };
 
@@ -192,4 +195,20 @@ int queue_lookup(struct queue *queue, const char *const *ids, const char *const 
         put_part(queue, call, KEY_CONTACTS, customers, n);
     }
     return call_submit(queue, call, err);
+}
+
+int queue_book_seen(const char *text, char out[QUEUE_SEEN_LEN]) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    out[0] = '\0';
+    if (text == NULL) {
+        return 0;
+    }
+    if (EVP_Digest(text, strlen(text), digest, &len, EVP_sha1(), NULL) != 1 || len * 2 + 1 != QUEUE_SEEN_LEN) {
+        return -1;
+    }
+    for (unsigned i = 0; i < len; i++) {
+        (void)snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    }
+    return 0;
 }

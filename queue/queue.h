@@ -30,7 +30,8 @@ struct queue_settings {
     int64_t batch;             /* entries per read, default 512 */
     int64_t lease_ms;          /* how long a worker owns what it took */
     int64_t connect_timeout_ms;
-    int64_t events_max; /* approximate length of reach:events */
+    int64_t answer_timeout_ms; /* a Redis that says nothing for so long is given up and connected to anew */
+    int64_t events_max;        /* approximate length of reach:events */
 };
 
 extern const struct conf_table queue_table;
@@ -151,6 +152,11 @@ enum queue_op {
     QUEUE_UNHOLD, /* key "holds", field = account, value = notice: that notice holds it no longer */
     QUEUE_GRANT   /* key, field = account, value, at_ms = expiry: a clearance, unless another notice holds the account; tells events */
 };
+
+#define QUEUE_SEEN_LEN 41
+
+/* Names a contact book entry as read (NULL: none) for QUEUE_BOOK. 0, or -1 where libcrypto offers no SHA-1. */
+int queue_book_seen(const char *text, char out[QUEUE_SEEN_LEN]);
 
 /* Something that must become true in the same atomic step (a banner, a hold, a desk case, a clearance). */
 struct queue_effect {

@@ -163,6 +163,22 @@ local function grant(key, account, value, time, events)
     })
 end
 
+-- Whether a customer's contact book entry is still the one that was read: `seen` is its SHA-1, '' for none. Two writers never cost
+-- each other a contact point (P7): who comes second reads again.
+local function book_is(customer, seen)
+    local text = redis.call('HGET', ARGV[1] .. 'contacts', customer)
+    return (text and redis.sha1hex(text) or '') == seen
+end
+
+local function books_are_as_seen(at, n)
+    for i = at, at + 5 * (n - 1), 5 do
+        if ARGV[i] == 'B' and not book_is(ARGV[i + 2], ARGV[i + 1]) then
+            return false
+        end
+    end
+    return true
+end
+
 local EFFECT = {
     S = function(key, _, value, time)
         if time == '0' then
@@ -179,6 +195,11 @@ local EFFECT = {
     W = function(_, customer, _, time) wake(customer, time) end,
     X = function(key, field, value) redis.call('XADD', key, '*', field, value) end,
     F = function(key, customer, value, time) release(key, customer, value, time) end,
+    B = function(_, customer, value, _, _, seen)
+        if book_is(customer, seen) then
+            redis.call('HSET', ARGV[1] .. 'contacts', customer, value)
+        end
+    end,
     O = function(key, account, value) hold(key, account, value) end,
     o = function(key, account, notice) unhold(key, account, notice) end,
     G = function(key, account, value, time, events) grant(key, account, value, time, events) end,
@@ -187,7 +208,7 @@ local EFFECT = {
 -- What an effect has to tell goes to `events`.
 local function do_effects(prefix, at, n, events)
     for i = at, at + 5 * (n - 1), 5 do
-        EFFECT[ARGV[i]](prefix .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], events)
+        EFFECT[ARGV[i]](prefix .. ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], events, ARGV[i + 1])
     end
 end
 

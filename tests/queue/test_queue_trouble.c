@@ -389,6 +389,25 @@ static void a_redis_that_does_not_answer_is_given_up_after_the_timeout(void **st
     kit_until_u(&kit, &kit.ready, 1);
 }
 
+static void a_redis_that_falls_silent_is_given_up_and_its_calls_are_sent_again(void **state) {
+    (void)state;
+    start(NULL);
+    kit_prepare(&kit, &server, "w1");
+    kit.settings.answer_timeout_ms = 150;
+    kit_connect(&kit, 10);
+    kit_until_u(&kit, &kit.ready, 1);
+    kit_run(&kit, 400);
+    assert_int_equal(kit.lost, 0); /* idle is not silent */
+    assert_int_equal(kill(server.pid, SIGSTOP), 0);
+    struct queue_change change = kit_change(&kit, "n1", 0, NOTICE_SENDING);
+    kit_apply_later(&kit, &change, 1);
+    kit_until_u(&kit, &kit.lost, 1);
+    assert_int_equal(kill(server.pid, SIGCONT), 0);
+    kit_until_u(&kit, &kit.answers, 1);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+    assert_int_equal(kit_status(&kit.settings, "accepted"), 1);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
 
 int main(void) {
@@ -409,6 +428,7 @@ int main(void) {
         TEST(fault_16_a_permission_that_is_missing_is_fatal),
         TEST(a_redis_that_comes_later_is_found),
         TEST(a_redis_that_does_not_answer_is_given_up_after_the_timeout),
+        TEST(a_redis_that_falls_silent_is_given_up_and_its_calls_are_sent_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
