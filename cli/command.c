@@ -27,8 +27,10 @@ static const struct command_option stranded_options[] = {
     {"campaign", "ID", "only those of this campaign"}, {"all", NULL, "also those already handed to the desk"}, {0}};
 static const struct command_option desk_list_options[] = {{"state", "STATE", "only open, claimed or done cases"}, {0}};
 static const struct command_option desk_claim_options[] = {{"as", "NAME", "who you are (default: your login name)"}, {0}};
-static const struct command_option desk_done_options[] = {
-    {"as", "NAME", "who you are (default: your login name)"}, {"note", "TEXT", "what was done, for the record"}, {0}};
+static const struct command_option desk_done_options[] = {{"as", "NAME", "who you are (default: your login name)"},
+                                                          {"note", "TEXT", "what was done, for the record"},
+                                                          {"reached", NULL, "the customer was told: record it as acknowledged"},
+                                                          {0}};
 static const struct command_option check_options[] = {{"stdin", NULL, "read them from standard input, one a line"}, {0}};
 static const struct command_option dead_list_options[] = {{"limit", "N", "stop after N (default 100; 0: all)"}, {0}};
 static const struct command_option render_options[] = {{"locale", "LOCALE", "the customer's locale (default: the set's)"},
@@ -52,7 +54,7 @@ const struct command command_table[] = {
     {"stranded", NULL, "", 0, 0, "who cannot be reached, with the reason", stranded_run, stranded_options},
     {"desk", "list", "", 0, 0, "the human worklist, oldest first", desk_list_run, desk_list_options},
     {"desk", "claim", "NOTICE", 1, 1, "take a case: the others see whose it is", desk_claim_run, desk_claim_options},
-    {"desk", "done", "NOTICE", 1, 1, "the customer has been told by a person: close the case", desk_done_run, desk_done_options},
+    {"desk", "done", "NOTICE", 1, 1, "close a case; with --reached the customer was told", desk_done_run, desk_done_options},
     {"clearance", "check", "ACCOUNT...", 0, -1, "exit 0 only if every account may be disabled, else 4", clearance_check_run, check_options},
     {"release", "check", "CUSTOMER...", 0, -1, "exit 0 only if all their contact data may be deleted, else 4", release_check_run,
      check_options},
@@ -98,7 +100,7 @@ const char *call_value(const struct call *call, const char *option) {
             return call->values[i];
         }
     }
-    assert(!"the command has no such option");
+    assert(0 && "the command has no such option");
     return NULL;
 }
 

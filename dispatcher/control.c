@@ -72,6 +72,21 @@ void control_contact(struct worker *w, struct work *work, const char *book_text,
     lost_withdraw(w, work, now_ms); /* comes back through control_record_contact() */
 }
 
+enum { BOOK_TRIES_MAX = 8 };
+
+/* Somebody else wrote the customer's entry meanwhile: read it again and merge with that. */
+static void on_contact_recorded(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
+    struct work *work = ctx;
+    struct worker *w = work->owner;
+    if (err != NULL) {
+        log_error("contact job %s: %s; it comes back after its lease", work->id, err->text);
+    } else if (n == 1 && results[0] == QUEUE_STALE && ++work->book_tries < BOOK_TRIES_MAX) {
+        intake_look_up(w, work);
+        return;
+    }
+    worker_drop(w, work);
+}
+
 void control_record_contact(struct worker *w, struct work *work, int64_t now_ms) {
     struct err why;
     struct queue_effect *effects = arena_array(&work->arena, CONTACT_EFFECTS_MAX, sizeof *effects);
@@ -83,16 +98,16 @@ void control_record_contact(struct worker *w, struct work *work, int64_t now_ms)
     const char *customer = work->document.job.customer.id;
     size_t n = 0;
     if (work->book_text != NULL) {
-        effects[n++] = (struct queue_effect){QUEUE_HSET, "contacts", customer, work->book_text, 0};
+        effects[n++] = (struct queue_effect){QUEUE_BOOK, work->book_seen, customer, work->book_text, 0};
         /* a stranded notice is planned again with what is known now (P4) */
         effects[n++] = (struct queue_effect){QUEUE_WAKE, "due", customer, NULL, now_ms};
     }
     n += index_accounts(work, w, effects + n, CONTACT_EFFECTS_MAX - n);
     struct queue_control control = {.entry = &work->entry, .counts = "contact", .effects = effects, .n_effects = n};
-    if (queue_control(w->queue, &control, 1, on_control, w, &why) < 0) {
+    if (queue_control(w->queue, &control, 1, on_contact_recorded, work, &why) < 0) {
         log_error("contact job %s: %s; it comes back after its lease", work->id, why.text);
+        worker_drop(w, work);
     }
-    worker_drop(w, work);
 }
 
 /* ---- resolve, cancel ----------------------------------------------------------------------------------------------- */

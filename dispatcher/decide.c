@@ -387,7 +387,7 @@ static int finish_change(struct work *work, const struct work_place *place, int6
         work->banner = NULL;
     }
     if (work->book_text != NULL) {
-        work_effect(work, QUEUE_HSET, "contacts", work->record.customer, work->book_text, 0);
+        work_effect(work, QUEUE_BOOK, work->book_seen, work->record.customer, work->book_text, 0);
         work->book_text = NULL;
     }
     answers_event(work, now_ms);
@@ -479,8 +479,19 @@ static int decide_stop(struct work *work, const struct work_place *place, int64_
     return finish_change(work, place, now_ms, err);
 }
 
+/* The evidence goes into the record as it is; what follows from it is planned when the notice is handed out again, at once, with
+ * all that the contact book knows by then. */
+static int decide_note(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
+    work->next = WORK_DONE;
+    work->change.due_at_ms = now_ms;
+    return finish_change(work, place, now_ms, err);
+}
+
 int work_decide(struct work *work, const struct work_place *place, int64_t now_ms, int64_t mono_ms, struct err *err) {
     begin_change(work);
+    if (work->note_only) {
+        return decide_note(work, place, now_ms, err);
+    }
     if (work->stop != NOTICE_STATE_COUNT) {
         return decide_stop(work, place, now_ms, err);
     }

@@ -54,6 +54,9 @@ int work_person(struct work *work, const struct work_place *place, const char *b
     if (changed < 0) {
         return -1;
     }
+    if (queue_book_seen(book_text, work->book_seen) < 0) {
+        return err_set(err, ERR_SYSTEM, "libcrypto offers no SHA-1");
+    }
     job->customer = merged.customer;
     work->from_book = book_text != NULL;
     return changed == 0 || job->customer_by_id ? 0 : keep_entry(work, &merged, err);

@@ -133,7 +133,9 @@ static bool take_evidence(struct work *work, const struct receipt *receipt, int6
         work->stop = NOTICE_REACHED;
         work->reaction = receipt->status == RECEIPT_ACKNOWLEDGED ? EVIDENCE_ACKNOWLEDGED : EVIDENCE_SEEN;
         work->record.why = receipt->status == RECEIPT_ACKNOWLEDGED ? "the customer acknowledged" : "the customer saw the banner";
-    } else if (work->late) {
+    } else if (!work->late) {
+        work->note_only = true;
+    } else {
         work->stop = work->state;
         work->record.why = work->news == EVIDENCE_WITHDRAWN ? "what was sent did not arrive" : work->record.why;
     }
@@ -152,8 +154,7 @@ static void take_up(struct item *item, const struct queue_found *found, int64_t 
         return;
     }
     work->id = arena_strdup(&work->arena, item->notice);
-    if (work->id == NULL || work_resume(work, &w->place, &found->held, now_ms, &err) < 0 ||
-        (found->held.job != NULL && work_person(work, &w->place, found->customer, BOOK_GLIMPSE, now_ms, &err) < 0)) {
+    if (work->id == NULL || work_resume(work, &w->place, &found->held, now_ms, &err) < 0) {
         log_error("notice %s: a receipt cannot be applied: %s", item->notice, err.text);
         work_free(work);
         settle(item, FATE_LEFT);

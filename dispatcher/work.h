@@ -40,11 +40,13 @@ struct work {
     struct arena arena;
     struct job_document document;
     struct record record;
-    const char *book_text;  /* the customer's new contact book entry, to be written with the next change; NULL: unchanged */
-    bool from_book;         /* some of the contact points may come from the contact book */
-    const char *id;         /* of the notice */
-    enum notice_state stop; /* the notice is to end in this state (resolve, cancel); NOTICE_STATE_COUNT: no */
-    const char *body;       /* the job as it came; in the arena */
+    const char *book_text;          /* the customer's new contact book entry, to be written with the next change; NULL: unchanged */
+    char book_seen[QUEUE_SEEN_LEN]; /* the entry it was merged with */
+    unsigned book_tries;            /* how often that has been tried */
+    bool from_book;                 /* some of the contact points may come from the contact book */
+    const char *id;                 /* of the notice */
+    enum notice_state stop;         /* the notice is to end in this state (resolve, cancel); NOTICE_STATE_COUNT: no */
+    const char *body;               /* the job as it came; in the arena */
     size_t body_len;
 
     /* as Redis has it */
@@ -86,6 +88,7 @@ struct work {
     void *end_ctx;
     bool applied;
     enum evidence reaction;    /* what the customer did that came through no contact point */
+    bool note_only;            /* a receipt was taken down: record it and have the notice handed out again, to be planned */
     bool late;                 /* finished before; a receipt came after that */
     enum evidence_effect news; /* what that receipt was */
 

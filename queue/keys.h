@@ -21,7 +21,8 @@
     X(KEY_CONTACTS, "contacts")                                                                                                            \
     X(KEY_EPOCH, "epoch")                                                                                                                  \
     X(KEY_DESK, "desk")                                                                                                                    \
-    X(KEY_HOLDS, "holds")
+    X(KEY_HOLDS, "holds")                                                                                                                  \
+    X(KEY_ACCOUNTS, "accounts")
 
 #define KEY_ENUM(id, name) id,
 enum key { KEY_LIST(KEY_ENUM) KEY_COUNT };

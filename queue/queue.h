@@ -150,7 +150,9 @@ enum queue_op {
     QUEUE_FREE,   /* key, field = customer, value, at_ms = expiry: set only where no notice and no desk case of the customer is open */
     QUEUE_HOLD,   /* key "holds", field = account, value = JSON with "notice": one more notice holds the account; a clearance of it goes */
     QUEUE_UNHOLD, /* key "holds", field = account, value = notice: that notice holds it no longer */
-    QUEUE_GRANT   /* key, field = account, value, at_ms = expiry: a clearance, unless another notice holds the account; tells events */
+    QUEUE_BOOK, /* key = queue_book_seen() of what was read, field = customer, value: the contact book entry, only if it is still that one.
+                 * In a change it is left out where it is not; a control is answered STALE and stays pending */
+    QUEUE_GRANT /* key, field = account, value, at_ms = expiry: a clearance, unless another notice holds the account; tells events */
 };
 
 #define QUEUE_SEEN_LEN 41

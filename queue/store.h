@@ -56,6 +56,10 @@ struct store_customer_put {
 /* Writes n entries (a few hundred at a time), each only where it still is the one that was seen, in one atomic step. 0 or -1. */
 int store_customers_put(struct store *store, struct store_customer_put *puts, size_t n, int64_t now_ms, struct err *err);
 
+/* Notes whose accounts these are (canonical), n pairs in one step: reachd looks there when an account is disabled without anybody
+ * having asked. 0 or -1. */
+int store_accounts_put(struct store *store, const char *const *accounts, const char *const *customers, size_t n, struct err *err);
+
 /* Changes a field of a hash (key without the prefix) only where it still is `seen` (NULL: not there); `value` NULL deletes it. 1 done, 0
  * somebody has changed it, -1 with *err. */
 int store_hset_if(struct store *store, const char *key, const char *field, const char *seen, const char *value, struct err *err);

@@ -95,6 +95,21 @@ int store_customers_put(struct store *store, struct store_customer_put *puts, si
     return rc;
 }
 
+int store_accounts_put(struct store *store, const char *const *accounts, const char *const *customers, size_t n, struct err *err) {
+    struct command command;
+    if (n == 0) {
+        return 0;
+    }
+    store_command(store, &command, "HSET", KEY_ACCOUNTS);
+    for (size_t i = 0; i < n; i++) {
+        command_puts(&command, accounts[i]);
+        command_puts(&command, customers[i]);
+    }
+    redisReply *reply = store_ask(store, &command, err);
+    freeReplyObject(reply);
+    return reply == NULL ? -1 : 0;
+}
+
 int store_hset_if(struct store *store, const char *key, const char *field, const char *seen, const char *value, struct err *err) {
     struct command command;
     store_script(store, &command, SCRIPT_REPLACE, 1);

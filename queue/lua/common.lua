@@ -24,17 +24,52 @@ local function read_fields(key, fields)
     return all
 end
 
--- One variadic command over args[first..last] (all of them where not given); `group` stands before them where it is given.
+-- One variadic command over args[first..last] (all of them where not given); `group` stands before them where it is given. The
+-- sum of the answers (how many were added, removed, acknowledged).
 local function write_all(command, key, group, args, first, last)
+    local sum = 0
     last = last or #args
     for from = first or 1, last, CHUNK do
         local to = math.min(from + CHUNK - 1, last)
         if group then
-            redis.call(command, key, group, unpack(args, from, to))
+            sum = sum + redis.call(command, key, group, unpack(args, from, to))
         else
-            redis.call(command, key, unpack(args, from, to))
+            sum = sum + redis.call(command, key, unpack(args, from, to))
         end
     end
+    return sum
+end
+
+-- The groups of a stream, each as a table of what XINFO GROUPS tells.
+local function groups_of(stream)
+    local groups = {}
+    for i, pairs_ in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+        groups[i] = {}
+        for k = 1, #pairs_, 2 do
+            groups[i][pairs_[k]] = pairs_[k + 1]
+        end
+    end
+    return groups
+end
+
+-- Delivery counts of what is pending between two ids, with one consumer or (nil) any: id -> count.
+local function pending_between(stream, group, from, to, consumer)
+    local deliveries = {}
+    repeat
+        local page = consumer and redis.call('XPENDING', stream, group, from, to, 1000, consumer)
+            or redis.call('XPENDING', stream, group, from, to, 1000)
+        for _, row in ipairs(page) do
+            deliveries[row[1]] = row[4]
+            from = '(' .. row[1]
+        end
+    until #page < 1000
+    return deliveries
+end
+
+-- How many entries of a stream were acknowledged and not trimmed since.
+local function kept_acked(counters, name)
+    local acked = redis.call('HMGET', counters, 'acked:' .. name, 'trimmed:' .. name)
+    return tonumber(acked[1] or 0) - tonumber(acked[2] or 0)
 end
 
 -- Stops the script before it has written anything where `key` holds something else than `kind`.

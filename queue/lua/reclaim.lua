@@ -30,17 +30,7 @@ else
 end
 
 -- Neither command tells the delivery count.
-local deliveries = {}
-if #entries > 0 then
-    local from, to = entries[1][1], entries[#entries][1]
-    repeat
-        local page = redis.call('XPENDING', stream, group, from, to, 1000, consumer)
-        for _, row in ipairs(page) do
-            deliveries[row[1]] = row[4]
-            from = '(' .. row[1]
-        end
-    until #page < 1000
-end
+local deliveries = #entries > 0 and pending_between(stream, group, entries[1][1], entries[#entries][1], consumer) or {}
 
 local answer = {cursor, gone}
 for _, entry in ipairs(entries) do

@@ -44,6 +44,7 @@ walk(function(i, row, stream, state, dead, event, list, n_effects)
         return
     end
     answer[i] = 'A'
+    add(tally, 'acked:' .. LANE[stream], 1)
     row = row + 1
     if dead then
         redis.call('XADD', DEAD, '*', 'job', ARGV[row], 'reason', ARGV[row + 1], 'member', ARGV[row + 2], 'id', ARGV[row + 3],
