@@ -325,7 +325,11 @@ static int decide_send(struct work *work, const struct work_place *place, int64_
 static void set_lease(struct work *work, const struct work_place *place, int64_t now_ms, int64_t mono_ms) {
     struct queue_change *change = &work->change;
     int64_t lease_ms = place->settings->redis.lease_ms;
-    work->not_after_mono_ms = mono_ms + lease_ms;
+    int64_t allowed_ms = lease_ms;
+    if (work->action.early_warning && work->record.effective_at_ms - now_ms < allowed_ms) {
+        allowed_ms = work->record.effective_at_ms - now_ms; /* not begun by then, it must not begin (P2) */
+    }
+    work->not_after_mono_ms = mono_ms + allowed_ms;
     if (work->has_entry && work->fence == 0) {
         change->due_at_ms = -1;
         return;
