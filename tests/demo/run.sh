@@ -112,7 +112,10 @@ explain() {
 began=$SECONDS
 prepare
 say "A retailer's mailboxes at walton.example are dead. $COUNT customers have to be told, and half of them have no other address."
+say "  \$ $B/sandbox-peer --dir $DIR/peer ...      a mail server and an SMS and push gateway that refuse, delay and drop some"
+say "  \$ $B/reachd --standalone $DIR/state --config $DIR/reachd.yaml"
 start_servers
+say "  \$ $B/reachctl push $DIR/jobs.ndjson          $COUNT jobs, and some of them a second time"
 "${ctl[@]}" push "$DIR/jobs.ndjson" >"$DIR/push.log" 2>&1 || die "reachctl push failed: $(cat "$DIR/push.log")"
 "${ctl[@]}" push "$DIR/twice.ndjson" >>"$DIR/push.log" 2>&1 || die "reachctl push failed: $(cat "$DIR/push.log")"
 python3 "$here/watch.py" "$DIR" "$DIR/state/redis.sock" "${ctl[@]}" || die "it did not settle: $("${ctl[@]}" status 2>&1)"

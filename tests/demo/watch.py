@@ -8,6 +8,7 @@ is on its way: what is left waits for a person, or for a customer who comes by a
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -38,7 +39,7 @@ def settled(status, socket, jobs, coming):
 
 
 class Progress:
-    WIDTH = 30
+    WIDTH = 20
 
     def __init__(self):
         self.tty = sys.stdout.isatty()
@@ -49,11 +50,12 @@ class Progress:
     def show(self, status, jobs):
         states = status["states"]
         done = sum(states.get(name, 0) for name in ("reached", "stranded", "dead", "duplicate"))
-        text = "%5d of %d settled   reached %d, stranded %d, under way %d, unaccounted %d" % (
+        text = "%d of %d  reached %d, stranded %d, moving %d, unaccounted %d" % (
             done, jobs, states.get("reached", 0), status["stranded"], status["in_flight"] - status["stranded"], status["unaccounted"])
         if self.tty:
             full = int(self.WIDTH * min(1, done / jobs))
             bar = "█" * full + "░" * (self.WIDTH - full)
+            text = text[:shutil.get_terminal_size().columns - self.WIDTH - 2]
             print("\r\033[K%s %s" % ("\033[32m%s\033[0m" % bar if self.color else bar, text), end="", flush=True)
         elif time.monotonic() - self.begin > 2 * (self.told + 1):
             self.told += 1

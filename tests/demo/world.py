@@ -4,7 +4,7 @@ by the website and see their banner. Both tell reachd through reach:receipts, as
 
     world.py DIR REDIS-SOCKET           runs until SIGTERM
 
-Numbers that end in 8 are reported as failed, numbers that end in 06 never; all others as delivered. What was reported goes to
+Numbers that end in 8 are reported as failed, all others as delivered. What was reported goes to
 delivered.ndjson and seen.ndjson as well, for verify.py.
 """
 import json
@@ -53,8 +53,6 @@ class World:
         now = time.monotonic()
         for _, message in [entry for entry in self.waiting if entry[0] <= now]:
             number = message["recipient"]
-            if number.endswith("06"):
-                continue
             status = "failed" if number.endswith("8") else "delivered"
             if status == "delivered":
                 print(json.dumps({"recipient": number}), file=self.delivered, flush=True)
