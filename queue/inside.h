@@ -56,6 +56,7 @@ TAILQ_HEAD(call_list, call);
 
 /* Where reading stands. */
 struct reading {
+    bool own_again;  /* when the own entries are done: once more, something became pending */
     enum stream own; /* own pending entries of this stream are being read again; STREAM_COUNT: done */
     char cursor[48]; /* in it */
     unsigned busy;   /* read commands not answered yet */
@@ -76,7 +77,9 @@ struct upkeep {
     size_t reserved;     /* room promised to the claim under way */
     int64_t next_due_ms; /* wall clock: when the earliest notice is due, as far as known */
     int64_t trim_at_ms;  /* monotonic */
-    bool trim_wanted;    /* something was acknowledged since the last one */
+    char requeue_cursor[48];
+    int64_t requeued; /* so far, in the search under way */
+    bool trim_wanted; /* something was acknowledged since the last one */
 };
 
 struct queue {
@@ -161,6 +164,9 @@ void call_script(const struct queue *queue, struct command *command, enum script
 /* Loads the Redis function that other services ask (queue/lua/library.lua). */
 void library_load(struct queue *queue);
 
+/* The same with the keys that the scripts on one stream take: the stream and the counters. */
+void call_stream_script(const struct queue *queue, struct command *command, enum script_id script, enum stream stream);
+
 /* ---- reading.c ---- */
 int reading_init(struct queue *queue, struct err *err);
 void reading_fini(struct queue *queue);
@@ -168,6 +174,8 @@ void reading_fini(struct queue *queue);
 void reading_restart(struct queue *queue);
 /* Something has changed (room, a pause is over): read if it is time. */
 void reading_poke(struct queue *queue);
+/* Entries have become pending with this consumer: they are read again. */
+void reading_own_again(struct queue *queue);
 /* Room that is neither used nor promised. */
 size_t reading_free_room(const struct queue *queue);
 

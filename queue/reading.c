@@ -191,9 +191,20 @@ static size_t promise(enum stream stream, size_t count) {
 
 static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data);
 
-/* The stream and the count travel in the callback's pointer. */
-static void *pack(enum stream stream, size_t count) {
-    return (void *)(uintptr_t)(count << 2 | (size_t)stream);
+/* What was asked for travels in the callback's pointer. */
+struct asked {
+    enum stream stream;
+    bool own;
+    size_t count;
+};
+
+static void *pack(struct asked asked) {
+    return (void *)(uintptr_t)(asked.count << 3 | (size_t)asked.own << 2 | (size_t)asked.stream);
+}
+
+static struct asked unpack(const void *data) {
+    uintptr_t bits = (uintptr_t)data;
+    return (struct asked){(enum stream)(bits & 3), (bits & 4) != 0, bits >> 3};
 }
 
 static void on_time(redisAsyncContext *redis, void *reply_ptr, void *data) {
@@ -224,7 +235,7 @@ static void read_new(struct queue *queue, enum stream stream, size_t count) {
     command_puts(&command, "STREAMS");
     command_puts(&command, queue->keys.name[stream_key(stream)]);
     command_puts(&command, ">");
-    if (connect_send(queue, &command, on_new, pack(stream, count)) == 0) {
+    if (connect_send(queue, &command, on_new, pack((struct asked){stream, false, count})) == 0) {
         queue->reading.busy++;
         queue->reading.reserved += promise(stream, count);
     }
@@ -243,7 +254,7 @@ static void read_again(struct queue *queue, enum stream stream, size_t count, in
     command_puts(&command, cursor);
     command_put_i64(&command, (int64_t)count);
     command_puts(&command, stream_field(stream));
-    if (connect_send(queue, &command, on_again, pack(stream, count)) == 0) {
+    if (connect_send(queue, &command, on_again, pack((struct asked){stream, idle_ms < 0, count})) == 0) {
         queue->reading.busy++;
         queue->reading.reserved += promise(stream, count);
     }
@@ -266,10 +277,19 @@ static size_t may_read(const struct queue *queue, enum stream stream) {
 
 /* ---- rounds -------------------------------------------------------------------------------------------------------- */
 
+static void begin_own(struct reading *reading) {
+    reading->own_again = false;
+    reading->own = STREAM_URGENT;
+    (void)snprintf(reading->cursor, sizeof reading->cursor, "0-0");
+}
+
 /* Own pending entries, one read at a time. 1 where one was asked for; 0 when they are all in hand, or there is no room for them (then
  * there is none for new entries either, only for receipts). */
 static int read_own(struct queue *queue) {
     struct reading *reading = &queue->reading;
+    if (reading->own == STREAM_COUNT && reading->own_again) {
+        begin_own(reading);
+    }
     size_t count = reading->own == STREAM_COUNT ? 0 : may_read(queue, reading->own);
     if (count == 0) {
         return 0;
@@ -339,8 +359,8 @@ static void go_on(struct queue *queue) {
 
 static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data) {
     struct queue *queue = connect_queue_of(redis);
-    enum stream stream = (enum stream)((uintptr_t)data & 3);
-    size_t count = (uintptr_t)data >> 2;
+    enum stream stream = unpack(data).stream;
+    size_t count = unpack(data).count;
     struct arena scratch = ARENA_INIT;
     if (queue == NULL || reply_ptr == NULL) {
         return;
@@ -360,34 +380,33 @@ static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data) {
 }
 
 /* Where the reread or the search stands after a reply. */
-static void step_cursor(struct reading *reading, enum stream stream, const redisReply *reply, size_t named) {
-    bool own = reading->own != STREAM_COUNT;
+static void step_cursor(struct reading *reading, const struct asked *asked, const redisReply *reply, size_t named) {
     const redisReply *cursor = reply_is_array(reply, 1) && reply_is_string(reply->element[0]) ? reply->element[0] : NULL;
-    bool end = cursor == NULL || (own ? named == 0 : strcmp(cursor->str, "0-0") == 0);
-    char *place = own ? reading->cursor : reading->reclaim_cursor;
+    bool end = cursor == NULL || (asked->own ? named == 0 : strcmp(cursor->str, "0-0") == 0);
+    char *place = asked->own ? reading->cursor : reading->reclaim_cursor;
     if (!end) {
         (void)snprintf(place, sizeof reading->cursor, "%s", cursor->str);
         return;
     }
     (void)snprintf(place, sizeof reading->cursor, "0-0");
-    if (own) {
-        reading->own = stream + 1;
+    if (asked->own) {
+        reading->own = asked->stream + 1;
     } else {
-        reading->reclaim = stream + 1;
+        reading->reclaim = asked->stream + 1;
     }
 }
 
 static void on_again(redisAsyncContext *redis, void *reply_ptr, void *data) {
     struct queue *queue = connect_queue_of(redis);
-    enum stream stream = (enum stream)((uintptr_t)data & 3);
+    struct asked asked = unpack(data);
     struct arena scratch = ARENA_INIT;
     if (queue == NULL || reply_ptr == NULL) {
         return;
     }
-    if (answered(queue, reply_ptr, promise(stream, (uintptr_t)data >> 2))) {
-        size_t named = take_again(queue, stream, reply_ptr, &scratch);
+    if (answered(queue, reply_ptr, promise(asked.stream, asked.count))) {
+        size_t named = take_again(queue, asked.stream, reply_ptr, &scratch);
         arena_fini(&scratch);
-        step_cursor(&queue->reading, stream, reply_ptr, named);
+        step_cursor(&queue->reading, &asked, reply_ptr, named);
         go_on(queue);
     } else if (queue->ready) {
         pause_ms(queue, PAUSE_CAP_MS);
@@ -418,8 +437,7 @@ void reading_fini(struct queue *queue) {
 
 void reading_restart(struct queue *queue) {
     struct reading *reading = &queue->reading;
-    reading->own = STREAM_URGENT;
-    (void)snprintf(reading->cursor, sizeof reading->cursor, "0-0");
+    begin_own(reading);
     reading->reclaim = STREAM_COUNT;
     reading->busy = 0;
     reading->reserved = 0;
@@ -428,6 +446,13 @@ void reading_restart(struct queue *queue) {
 
 void reading_poke(struct queue *queue) {
     if (queue->ready && !queue->stopped && queue->reading.busy == 0 && queue->room * 2 >= (size_t)queue->settings->batch) {
+        pause_ms(queue, 0);
+    }
+}
+
+void reading_own_again(struct queue *queue) {
+    queue->reading.own_again = true;
+    if (queue->ready && queue->reading.busy == 0) {
         pause_ms(queue, 0);
     }
 }

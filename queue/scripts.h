@@ -12,6 +12,7 @@
     X(SCRIPT_RECLAIM, reclaim)                                                                                                             \
     X(SCRIPT_READ, read)                                                                                                                   \
     X(SCRIPT_TRIM, trim)                                                                                                                   \
+    X(SCRIPT_REQUEUE, requeue)                                                                                                             \
     X(SCRIPT_EPOCH, epoch)                                                                                                                 \
     X(SCRIPT_BOOK, book)                                                                                                                   \
     X(SCRIPT_REPLACE, replace)

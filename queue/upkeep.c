@@ -11,9 +11,10 @@
 #include "base/log.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { LOOK_MS = 1000, TRIM_MS = 1000, SOON_MS = 5 };
+enum { LOOK_MS = 1000, TRIM_MS = 1000, TRIM_IDLE_MS = 10000, SOON_MS = 5 };
 
 static void arm(struct queue *queue, int64_t ms) {
     struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
@@ -120,29 +121,80 @@ void upkeep_due_at(struct queue *queue, int64_t due_ms) {
     }
 }
 
-/* ---- trimming ------------------------------------------------------------------------------------------------------ */
+/* ---- trimming, and entries that nobody holds ----------------------------------------------------------------------- */
 
-static void on_trimmed(redisAsyncContext *redis, void *reply_ptr, void *data) {
-    (void)data;
+enum { REQUEUE_PAGE = 500 };
+
+static void requeue(struct queue *queue, enum stream stream);
+
+/* [next cursor, how many became pending] */
+static void on_requeued(redisAsyncContext *redis, void *reply_ptr, void *data) {
     struct queue *queue = connect_queue_of(redis);
     const redisReply *reply = reply_ptr;
-    if (queue != NULL && reply != NULL && reply_trouble(reply) != TROUBLE_NONE) {
+    enum stream stream = (enum stream)(uintptr_t)data;
+    if (queue == NULL || reply == NULL) {
+        return;
+    }
+    if (reply_trouble(reply) != TROUBLE_NONE) {
         connect_trouble(queue, reply_trouble(reply), reply->str);
+        return; /* the next trim finds the sum wrong again */
+    }
+    if (!reply_is_array(reply, 2) || !reply_is_string(reply->element[0])) {
+        return;
+    }
+    struct upkeep *upkeep = &queue->upkeep;
+    upkeep->requeued += reply_int(reply->element[1], 0);
+    (void)snprintf(upkeep->requeue_cursor, sizeof upkeep->requeue_cursor, "%s", reply->element[0]->str);
+    if (upkeep->requeue_cursor[0] != '\0') {
+        requeue(queue, stream);
+        return;
+    }
+    log_error(
+        "queue: %lld entries of %s were neither pending nor known to be acknowledged (was a consumer deleted?); they are handed out again",
+        (long long)upkeep->requeued, stream_name(stream));
+    reading_own_again(queue);
+}
+
+static void requeue(struct queue *queue, enum stream stream) {
+    struct command command;
+    call_stream_script(queue, &command, SCRIPT_REQUEUE, stream);
+    command_puts(&command, queue->settings->group);
+    command_puts(&command, queue->consumer);
+    command_puts(&command, stream_name(stream));
+    command_puts(&command, queue->upkeep.requeue_cursor);
+    command_put_i64(&command, REQUEUE_PAGE);
+    (void)connect_send(queue, &command, on_requeued, (void *)(uintptr_t)stream);
+}
+
+static void on_trimmed(redisAsyncContext *redis, void *reply_ptr, void *data) {
+    struct queue *queue = connect_queue_of(redis);
+    const redisReply *reply = reply_ptr;
+    if (queue == NULL || reply == NULL) {
+        return;
+    }
+    if (reply_trouble(reply) != TROUBLE_NONE) {
+        connect_trouble(queue, reply_trouble(reply), reply->str);
+    } else if (reply_int(reply, 0) < 0 && !queue->stopped) {
+        queue->upkeep.requeue_cursor[0] = '\0';
+        queue->upkeep.requeued = 0;
+        requeue(queue, (enum stream)(uintptr_t)data);
     }
 }
 
 static void trim(struct queue *queue) {
     struct upkeep *upkeep = &queue->upkeep;
     int64_t now_ms = clock_mono_ms(queue->clock);
-    if (!upkeep->trim_wanted || now_ms < upkeep->trim_at_ms) {
+    if (now_ms < upkeep->trim_at_ms || (!upkeep->trim_wanted && now_ms < upkeep->trim_at_ms + TRIM_IDLE_MS)) {
         return;
     }
     upkeep->trim_wanted = false;
     upkeep->trim_at_ms = now_ms + TRIM_MS;
     for (int i = 0; i < STREAM_COUNT && queue->redis != NULL; i++) {
         struct command command;
-        call_script(queue, &command, SCRIPT_TRIM, stream_key((enum stream)i), 1);
-        (void)connect_send(queue, &command, on_trimmed, NULL);
+        call_stream_script(queue, &command, SCRIPT_TRIM, (enum stream)i);
+        command_puts(&command, queue->settings->group);
+        command_puts(&command, stream_name((enum stream)i));
+        (void)connect_send(queue, &command, on_trimmed, (void *)(uintptr_t)i);
     }
 }
 

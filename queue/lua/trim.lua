@@ -50,12 +50,16 @@ for _, group in ipairs(groups_of(stream)) do
         if off > 0 then
             return -off
         end
-        redis.call('HINCRBY', counters, 'trimmed:' .. name, -off)
+        if off < 0 then
+            redis.call('HINCRBY', counters, 'trimmed:' .. name, -off)
+        end
     end
 end
 if not keep_from then
     return 0
 end
 local gone = redis.call('XTRIM', stream, 'MINID', '=', keep_from)
-redis.call('HINCRBY', counters, 'trimmed:' .. name, gone)
+if gone > 0 then
+    redis.call('HINCRBY', counters, 'trimmed:' .. name, gone)
+end
 return gone
