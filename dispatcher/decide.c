@@ -384,6 +384,7 @@ static int finish_change(struct work *work, const struct work_place *place, int6
         keep_job(work);
     }
     note_ref(work);
+    change->not_after_ms = work->has_entry && work->fence == 0 ? work->entry.not_after_ms : 0;
     change->ack = work->has_entry && !first_attempt ? &work->entry : NULL;
     if (work->banner != NULL) {
         work_effect(work, QUEUE_SET, arena_printf(&work->arena, "banner:{%s}", work->record.customer), NULL, work->banner,

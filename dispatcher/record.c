@@ -223,6 +223,9 @@ int record_read(const char *text, struct arena *arena, struct record *record, st
     record->cleared = get_flag(root, "clear");
     int result = read_lists(root, arena, record);
     json_decref(root);
+    if (record->customer == NULL || record->notice == NULL) {
+        return err_set(err, ERR_SYNTAX, "the record of this notice is damaged: it names no customer or no notice");
+    }
     return result < 0 ? err_no_memory(err) : 0;
 }
 

@@ -101,6 +101,7 @@ static void a_damaged_record_is_told(void **state) {
     assert_int_equal(record_read("{\"c\":", &arena, &record, &err), -1);
     assert_int_equal(err.code, ERR_SYNTAX);
     assert_int_equal(record_read("[]", &arena, &record, &err), -1);
+    assert_int_equal(record_read("{\"n\":\"x\"}", &arena, &record, &err), -1);
     arena_fini(&arena);
 }
 
