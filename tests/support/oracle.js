@@ -4,8 +4,6 @@
 
 const crypto = require('crypto');
 
-const b64u = (bytes) => Buffer.from(bytes).toString('base64url');
-
 const commands = {
   // Verifies a token: {token, key, algorithms}.
   'jwt-verify': ({ token, key, algorithms }) => {
@@ -22,7 +20,7 @@ const commands = {
     const model = new PushApiModel(80);
     const { endpoint, keys, clientHash } = await model.subscribe(key ? { applicationServerKey: key } : {});
     const held = model.subscriptions[clientHash];
-    return { endpoint, keys, clientHash, key, auth: b64u(held.auth), private: held.subscriptionDh.getPrivateKey('base64') };
+    return { endpoint, keys, clientHash, key, private: held.subscriptionDh.getPrivateKey('base64') };
   },
   // The same browser gets a message: {browser, authorization, ttl, encoding, body (base64)}.
   'webpush-open': async ({ browser, authorization, ttl, encoding, body }) => {
