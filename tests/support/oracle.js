@@ -11,7 +11,7 @@ const commands = {
     return { header: decoded.header, payload: decoded.payload };
   },
   'jwt-sign': ({ payload, secret, algorithm }) => ({
-    token: require('jsonwebtoken').sign(payload, secret, { algorithm: algorithm || 'HS256', noTimestamp: true }),
+    token: require('jsonwebtoken').sign(payload, secret, { algorithm: algorithm || 'HS256' }),
   }),
 
   // A browser: subscribes with a VAPID key.
