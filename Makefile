@@ -13,7 +13,7 @@ DESTDIR ?=
 DEPS ?= auto
 
 PKGS := libcurl libesmtp-1.0 hiredis jansson libevent libevent_openssl libcmark-gfm yaml-0.1 icu-uc icu-i18n libpsl libcrypto libssl \
-        libjwt smartcols libsystemd
+        libjwt smartcols libsystemd gmime-3.0
 TEST_PKGS := cmocka
 
 # Packages are looked up once, when something is built.

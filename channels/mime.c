@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { KEY_MAX = 64 };
+enum { KEY_MAX = 32 };
 
 static int check_key(const char *key, struct err *err) {
     size_t len = key == NULL ? 0 : strspn(key, "0123456789abcdef");

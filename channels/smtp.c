@@ -16,6 +16,7 @@
  *
  * TLS with a verified certificate is required. The one way around is `tls: plaintext-on-loopback`, and the mailer then connects to
  * this machine only. A server that speaks TLS from the first byte (port 465) needs a local stunnel in between. */
+#include "channels/smtp.h"
 #include "channels/defer.h"
 #include "channels/mime.h"
 #include "channels/smtp_address.h"
@@ -43,6 +44,7 @@ struct smtp_settings {
     const char *from_name;
     const char *reply_to;
     const char *envelope;
+    const char *envelope_key_file;
     const char *helo_name;
     int64_t mailers;
     int64_t sessions;
@@ -57,6 +59,7 @@ struct gateway {
     const struct channel_env *env;
     const struct smtp_settings *settings;
     struct arena arena; /* the password, the texts of the set-up */
+    struct verp verp;
     struct smtp_mailer_config config;
     struct smtp_mailer **mailers;
     size_t n_mailers;
@@ -83,12 +86,20 @@ static int check_address(const char *address, const char *key, struct err *err) 
     return 0;
 }
 
+static const char *envelope_of(const struct smtp_settings *settings) {
+    return settings->envelope != NULL ? settings->envelope : settings->from_address;
+}
+
 static int check_settings(void *object, struct err *err) {
     const struct smtp_settings *settings = object;
     if (check_host(settings->host, "host", err) != 0 || check_address(settings->from_address, "from_address", err) != 0 ||
         check_address(settings->reply_to, "reply_to", err) != 0 || check_address(settings->envelope, "envelope", err) != 0 ||
         (settings->helo_name != NULL && check_host(settings->helo_name, "helo_name", err) != 0)) {
         return -1;
+    }
+    struct err why;
+    if (verp_check(envelope_of(settings), &why) != 0) {
+        return err_member(err, settings->envelope != NULL ? "envelope" : "from_address", "%s", why.text);
     }
     if ((settings->username == NULL) != (settings->password_file == NULL)) {
         return err_member(err, "username", "username and password_file belong together");
@@ -138,7 +149,11 @@ static const struct conf_key keys[] = {
      AT(envelope),
      .min = 3,
      .max = 254,
-     .help = "where bounces go: name@domain becomes name+KEY@domain per notice; none: made from from_address"},
+     .help = "where bounces go: name@domain becomes name+KEY-TAG@domain per notice; none: made from from_address"},
+    {.name = "envelope_key_file",
+     .type = CONF_PATH,
+     AT(envelope_key_file),
+     .help = "file that holds the secret of the tag, without which a bounce is not believed"},
     {.name = "helo_name", .type = CONF_STRING, AT(helo_name), .min = 1, .max = 255, .help = "how we greet; none: this machine's name"},
     {.name = "mailers", .type = CONF_INT, AT(mailers), .initial = "1", .min = 1, .max = 64, .help = "mailer processes"},
     {.name = "sessions",
@@ -204,6 +219,11 @@ static const char *own_name(struct arena *arena) {
 
 static uint32_t per_mailer(int64_t total, int64_t mailers) {
     return (uint32_t)((total + mailers - 1) / mailers);
+}
+
+static int fill_verp(const struct smtp_settings *settings, struct arena *arena, struct verp *verp, struct err *err) {
+    *verp = (struct verp){.base = envelope_of(settings)};
+    return settings->envelope_key_file == NULL ? 0 : conf_read_secret(settings->envelope_key_file, arena, &verp->secret, err);
 }
 
 static int fill_setup(struct gateway *gateway, int64_t in_flight_max, struct err *err) {
@@ -272,7 +292,8 @@ static struct gateway *smtp_open(const struct channel_env *env, const struct gat
     gateway->settings = settings->driver_settings;
     gateway->config = (struct smtp_mailer_config){.env = env, .gateway_name = settings->name, .hang_ms = HANG_MS};
     gateway->defer = defer_new(env->base, err);
-    if (gateway->defer == NULL || fill_setup(gateway, settings->in_flight_max, err) != 0 || start_mailers(gateway, err) != 0) {
+    if (gateway->defer == NULL || fill_verp(gateway->settings, &gateway->arena, &gateway->verp, err) != 0 ||
+        fill_setup(gateway, settings->in_flight_max, err) != 0 || start_mailers(gateway, err) != 0) {
         smtp_close(gateway);
         return NULL;
     }
@@ -315,12 +336,11 @@ static int compose(struct gateway *gateway, const struct message *message, char 
     const struct smtp_settings *settings = gateway->settings;
     const struct mime_sender sender = {
         .from_address = settings->from_address, .from_name = settings->from_name, .reply_to = settings->reply_to};
-    const char *base = settings->envelope != NULL ? settings->envelope : settings->from_address;
     buf_reset(&gateway->mail);
     if (mime_compose(message, &sender, &gateway->mail, err) != 0) {
         return -1;
     }
-    return smtp_address_verp(base, message->key, from, err);
+    return verp_write(&gateway->verp, message->key, from, err);
 }
 
 /* A moment of the caller's monotonic clock on the one the mailers read. */
@@ -361,6 +381,12 @@ static void smtp_flush(struct gateway *gateway) {
     }
 }
 
-extern const struct channel_driver channel_smtp;
+int smtp_envelope(const struct gateway_settings *settings, struct arena *arena, struct verp *verp_r, struct err *err) {
+    if (strcmp(settings->driver, channel_smtp.name) != 0) {
+        return 0;
+    }
+    return fill_verp(settings->driver_settings, arena, verp_r, err) == 0 ? 1 : -1;
+}
+
 const struct channel_driver channel_smtp = {
     .name = "smtp", .settings = &table, .open = smtp_open, .send = smtp_send, .flush = smtp_flush, .close = smtp_close};

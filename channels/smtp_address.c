@@ -6,7 +6,6 @@
 #include "channels/smtp_address.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
 static int refuse(struct err *err, const char *why) {
@@ -80,13 +79,4 @@ int smtp_address_check(const char *address, struct err *err) {
 const char *smtp_address_domain(const char *address) {
     const char *at = strrchr(address, '@');
     return at == NULL ? "" : at + 1;
-}
-
-int smtp_address_verp(const char *base, const char *key, char out[SMTP_ADDRESS_MAX + 1], struct err *err) {
-    size_t local = strcspn(base, "@");
-    int n = snprintf(out, SMTP_ADDRESS_MAX + 1, "%.*s+%s%s", (int)local, base, key, base + local);
-    if (n < 0 || n > SMTP_ADDRESS_MAX || local + 1 + strlen(key) > SMTP_LOCAL_MAX) {
-        return err_set(err, ERR_LIMIT, "the envelope sender is too long with the notice's key in it");
-    }
-    return 0;
 }

@@ -1,4 +1,4 @@
-/* smtp_address: which mail addresses may go on the wire, and the envelope sender of each notice. Pure. */
+/* smtp_address: which mail addresses may go on the wire, and their parts. Pure. */
 #ifndef REACH_CHANNELS_SMTP_ADDRESS_H
 #define REACH_CHANNELS_SMTP_ADDRESS_H
 
@@ -15,9 +15,5 @@ int smtp_address_check(const char *address, struct err *err);
 
 /* The part behind the '@'; borrowed. "" where there is none. */
 const char *smtp_address_domain(const char *address);
-
-/* The envelope sender of one notice: "bounce@example.org" and key "ab12" make "bounce+ab12@example.org" (VERP), so that a bounce
- * names the mail it is about. 0, or -1 with *err where it would be too long. */
-int smtp_address_verp(const char *base, const char *key, char out[SMTP_ADDRESS_MAX + 1], struct err *err);
 
 #endif

@@ -227,7 +227,8 @@ static void random_bytes_always_make_a_proper_mail(void **state) {
         size_t len = (size_t)rand() % (sizeof text - 1);
         for (size_t i = 0; i < len; i++) {
             static const char spice[] = ".\r\n-= \tF";
-            text[i] = rand() % 3 == 0 ? spice[rand() % 8] : (char)(1 + rand() % 255);
+            int byte = rand() % 3 == 0 ? spice[rand() % 8] : 1 + rand() % 255;
+            text[i] = (char)byte;
         }
         text[len] = '\0';
         struct message message = plain_message();

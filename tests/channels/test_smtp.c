@@ -1,4 +1,5 @@
 /* The smtp driver against the sandbox peer: what customers get, and what each way of failing is reported as. */
+#include "channels/smtp.h"
 #include "tests/support/mail_kit.h"
 #include "tests/support/mail_peer.h"
 
@@ -298,7 +299,6 @@ static void closing_answers_what_is_in_flight(void **state) {
     size_t first = mail_kit_send(&stage.kit, mail_kit_message(&stage.kit, "ada@example.org", 1));
     size_t second = mail_kit_send(&stage.kit, mail_kit_message(&stage.kit, "ada@example.org", 2));
     mail_kit_run_for(&stage.kit, 300);
-    extern const struct channel_driver channel_smtp;
     channel_smtp.close(stage.kit.gateway);
     stage.kit.gateway = NULL;
     assert_int_equal(stage.kit.n_answered, 2);

@@ -1,6 +1,7 @@
 /* mail_kit: see mail_kit.h. */
 #include "tests/support/mail_kit.h"
 
+#include "channels/smtp.h"
 #include "tests/support/mail_peer.h"
 
 #include <dirent.h>
@@ -12,8 +13,6 @@
 #include <unistd.h>
 
 enum { RUN_MS = 30000 };
-
-extern const struct channel_driver channel_smtp;
 
 static void __attribute__((format(printf, 1, 2), noreturn)) give_up(const char *format, ...) {
     va_list args;
