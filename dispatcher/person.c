@@ -4,6 +4,8 @@
  * count: a customer is stranded only if neither knows a way (P4), and what a job has shown once is kept even if upstream deletes
  * it (P7). The merged entry goes back into the book with the notice's own change.
  *
+ * Which of the accounts in question are the customer's own is answered here too: only those may be cleared by reaching the customer.
+ *
  * Does not: read Redis; the caller hands over the book's text. */
 #include "dispatcher/work.h"
 
@@ -60,4 +62,66 @@ int work_person(struct work *work, const struct work_place *place, const char *b
     job->customer = merged.customer;
     work->from_book = book_text != NULL;
     return changed == 0 || job->customer_by_id ? 0 : keep_entry(work, &merged, err);
+}
+
+/* ---- whose accounts are these ---------------------------------------------------------------------------------------- */
+
+static bool lists(const struct address_list *list, const char *canonical) {
+    for (size_t i = 0; i < list->n; i++) {
+        if (strcmp(list->items[i], canonical) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Adds what is not there yet; the list has room for it. */
+static void add_account(struct address_list *list, const char *canonical) {
+    if (!lists(list, canonical)) {
+        list->items[list->n++] = canonical;
+    }
+}
+
+/* The customer's own accounts that die, in canonical form. */
+static int add_own_accounts(struct work *work, const struct work_place *place, struct address_list *list) {
+    const struct address_list *own = &work->document.job.customer.accounts;
+    for (size_t i = 0; i < own->n; i++) {
+        char canonical[MAILBOX_MAX];
+        if (mailbox_canon(place->rules, own->items[i], canonical, NULL) < 0 || !doomed_set_has(work->doomed, canonical)) {
+            continue;
+        }
+        const char *copy = arena_strdup(&work->arena, canonical);
+        if (copy == NULL) {
+            return -1;
+        }
+        add_account(list, copy);
+    }
+    return 0;
+}
+
+/* Which accounts this notice keeps on hold, and how many of them (the first n_own) it may clear: those that are the customer's own.
+ * Reaching Ada says nothing about a mailbox that is Bob's, even if Ada reads it too (P3). Whose an account is, the customer's
+ * `accounts` say; where there are none, a single listed account is taken to be the customer's, several are nobody's. */
+int work_note_accounts(struct work *work, const struct work_place *place, struct err *err) {
+    const struct customer *customer = &work->document.job.customer;
+    struct address_list listed = work->record.accounts;
+    struct address_list all = {NULL, 0};
+    all.items = arena_array(&work->arena, listed.n + customer->accounts.n + work->reach.n_contacts, sizeof *all.items);
+    if (all.items == NULL || add_own_accounts(work, place, &all) < 0) {
+        return err_no_memory(err);
+    }
+    work->record.n_own = all.n;
+    if (customer->accounts.n == 0 && listed.n == 1 && work->document.job.disables.domains.n == 0) {
+        work->record.n_own = 1;
+    }
+    for (size_t i = 0; i < listed.n; i++) {
+        add_account(&all, listed.items[i]);
+    }
+    for (size_t i = 0; i < work->reach.n_contacts && work->document.job.disables.domains.n > 0; i++) {
+        if (work->reach.contacts[i].doomed && channel_traits(customer->contacts[i].channel)->address == ADDRESS_MAILBOX) {
+            add_account(&all, work->reach.contacts[i].canonical);
+        }
+    }
+    work->record.accounts = all;
+    return 0;
 }

@@ -126,6 +126,13 @@ int work_decide(struct work *work, const struct work_place *place, int64_t now_m
 int work_outcome(struct work *work, const struct work_place *place, const struct outcome *outcome, int64_t now_ms, uint32_t random,
                  struct err *err);
 
+/* Notes in the record which accounts the notice keeps on hold and which of them it may clear. Needs work->reach. 0, or -1 with *err. */
+int work_note_accounts(struct work *work, const struct work_place *place, struct err *err);
+
+/* Prepares the attempt that the plan asked for (work->action): try, gateway, message. 1 it is ready (or, with work->next WORK_REFUSE, the
+ * job is refused), 0 it cannot be carried out and a rejected try says so: ask the plan again; -1 with *err. */
+int work_attempt(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);
+
 /* Fills the words of one channel into *message. 0, or -1 with *err as template_render(). */
 int work_render(struct work *work, const struct work_place *place, enum channel_id channel, int64_t now_ms, struct message *message,
                 struct err *err);
