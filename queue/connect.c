@@ -221,6 +221,7 @@ static void become_ready(struct queue *queue) {
     if (queue->ready) {
         reading_restart(queue);
         upkeep_restart(queue);
+        sweep_restart(queue);
     }
 }
 
@@ -238,6 +239,7 @@ static void refused(struct queue *queue, const redisReply *reply) {
 static void take_epoch(struct queue *queue, const redisReply *reply) {
     queue->epoch = (uint64_t)reply_int(reply, 0);
     queue->token = 0;
+    queue->epoch_at_ms = clock_mono_ms(queue->clock);
     queue->renewing = false;
 }
 

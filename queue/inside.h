@@ -9,6 +9,7 @@
  *   read.c     single values and a customer's open notices
  *   library.c  the Redis function that other services ask
  *   reading.c  new entries, own pending entries, entries of the dead; receipts
+ *   sweep.c    finds lost work; finished notices that may leave
  *   upkeep.c   due notices, trimming: what happens by the clock */
 #ifndef REACH_QUEUE_INSIDE_H
 #define REACH_QUEUE_INSIDE_H
@@ -82,6 +83,12 @@ struct upkeep {
     bool trim_wanted; /* something was acknowledged since the last one */
 };
 
+struct sweep {
+    struct event *timer;
+    char cursor[32];
+    bool with_worker; /* a page of finished notices is being archived */
+};
+
 struct queue {
     struct event_base *base;
     const struct clock *clock;
@@ -110,9 +117,10 @@ struct queue {
     struct event *watch_timer;
     bool pinged; /* a PING of the watch has no answer yet */
 
-    uint64_t epoch; /* upper part of tokens, 40 bits */
-    uint32_t token; /* lower part, 24 bits */
-    bool renewing;  /* the next epoch has been asked for */
+    uint64_t epoch;      /* upper part of tokens, 40 bits */
+    uint32_t token;      /* lower part, 24 bits */
+    int64_t epoch_at_ms; /* monotonic: when it was given out */
+    bool renewing;       /* the next epoch has been asked for */
 
     struct call_list calls;
     size_t n_calls;
@@ -122,6 +130,7 @@ struct queue {
     bool stopped;
     struct reading reading;
     struct upkeep upkeep;
+    struct sweep sweep;
 };
 
 /* ---- connect.c ---- */
@@ -144,6 +153,14 @@ void connect_renew_epoch(struct queue *queue);
 int connect_send(struct queue *queue, struct command *command, redisCallbackFn *fn, void *data);
 /* The queue of a callback's connection, or NULL where that connection is no longer the present one. */
 struct queue *connect_queue_of(redisAsyncContext *redis);
+
+/* How old an epoch may become while the connection stands: as much younger than its token a record may be. */
+enum { CONNECT_EPOCH_MS = 600000 };
+
+/* ---- sweep.c ---- */
+int sweep_init(struct queue *queue, struct err *err);
+void sweep_fini(struct queue *queue);
+void sweep_restart(struct queue *queue);
 
 /* ---- calls.c ---- */
 struct call *call_new(const struct call_kind *kind, void *data);

@@ -38,7 +38,8 @@ static int init(struct queue *queue, struct err *err) {
     if (settings->username != NULL && queue->password == NULL) {
         return err_member(err, "redis.username", "needs redis.password_file");
     }
-    if (scripts_make(&queue->arena, queue->scripts, err) < 0 || reading_init(queue, err) < 0 || upkeep_init(queue, err) < 0) {
+    if (scripts_make(&queue->arena, queue->scripts, err) < 0 || reading_init(queue, err) < 0 || upkeep_init(queue, err) < 0 ||
+        sweep_init(queue, err) < 0) {
         return -1;
     }
     return connect_init(queue, err);
@@ -72,6 +73,7 @@ void queue_free(struct queue *queue) {
     calls_fini(queue);
     reading_fini(queue);
     upkeep_fini(queue);
+    sweep_fini(queue);
     held_fini(&queue->held);
     arena_fini(&queue->arena);
     free(queue);
@@ -90,13 +92,15 @@ size_t queue_pending(const struct queue *queue) {
     return queue->n_calls;
 }
 
-/* Half of an epoch's tokens are left when the next one is asked for, far more than can be in flight. */
+/* Half of an epoch's tokens are left when the next one is asked for, far more than can be in flight. It is also asked for when the
+ * epoch is old: a token tells roughly when it was made (sweep.c). */
 enum { TOKEN_BITS = 24, TOKEN_RENEW = 1 << (TOKEN_BITS - 1) };
 
 uint64_t queue_fence(struct queue *queue) {
     assert(queue->epoch != 0 && queue->token < (1U << TOKEN_BITS) - 1);
     queue->token++;
-    if (queue->token >= TOKEN_RENEW && !queue->renewing) {
+    bool is_old = clock_mono_ms(queue->clock) - queue->epoch_at_ms >= CONNECT_EPOCH_MS;
+    if ((queue->token >= TOKEN_RENEW || is_old) && !queue->renewing) {
         connect_renew_epoch(queue);
     }
     return queue->epoch << TOKEN_BITS | queue->token;

@@ -31,6 +31,7 @@ struct queue_settings {
     int64_t lease_ms;          /* how long a worker owns what it took */
     int64_t connect_timeout_ms;
     int64_t answer_timeout_ms; /* a Redis that says nothing for so long is given up and connected to anew */
+    int64_t retention_ms;      /* how long a finished notice stays in Redis at least; 0: for ever */
     int64_t events_max;        /* approximate length of reach:events */
 };
 
@@ -79,6 +80,9 @@ struct queue_handlers {
     void (*entries)(void *ctx, const struct queue_entry *entries, size_t n, struct arena *arena_take);
     void (*due)(void *ctx, const struct queue_due *due, size_t n, struct arena *arena_take);
     void (*receipts)(void *ctx, const struct queue_receipt *receipts, size_t n, struct arena *arena_take);
+    /* Finished notices older than redis.retention, to be written to the archive. When they are safe on disk the worker answers with
+     * queue_retire(); until then no more of them come. NULL: finished notices stay in Redis. */
+    void (*old)(void *ctx, const struct queue_due *finished, size_t n, struct arena *arena_take);
 };
 
 /* Connects in the background and makes the process ignore SIGPIPE; handlers are called from the loop. `settings`, `clock`, `handlers`,
@@ -222,6 +226,10 @@ struct queue_control {
     size_t n_effects;
 };
 int queue_control(struct queue *queue, const struct queue_control *controls, size_t n, queue_apply_fn *done, void *ctx, struct err *err);
+
+/* The n finished notices that old() handed out are in the archive (0: could not be written, ask again later): takes them out of Redis,
+ * each only if it has not changed since. 0, or -1 with *err (no memory: call again). */
+int queue_retire(struct queue *queue, const struct queue_due *archived, size_t n, struct err *err);
 
 /* Acknowledges receipts that have been applied or refused; a refused one goes to reach:dead with its reason (NULL: applied). */
 int queue_receipts_done(struct queue *queue, const struct queue_receipt *receipts, const char *const *reasons, size_t n, struct err *err);

@@ -13,6 +13,8 @@
     X(SCRIPT_READ, read)                                                                                                                   \
     X(SCRIPT_TRIM, trim)                                                                                                                   \
     X(SCRIPT_REQUEUE, requeue)                                                                                                             \
+    X(SCRIPT_SWEEP, sweep)                                                                                                                 \
+    X(SCRIPT_RETIRE, retire)                                                                                                               \
     X(SCRIPT_EPOCH, epoch)                                                                                                                 \
     X(SCRIPT_BOOK, book)                                                                                                                   \
     X(SCRIPT_REPLACE, replace)

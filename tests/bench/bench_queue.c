@@ -301,7 +301,8 @@ static void on_no_receipts(void *ctx, const struct queue_receipt *receipts, size
 }
 
 static struct figures whole(size_t n) {
-    static const struct queue_handlers handlers = {on_ready, on_trouble, on_trouble, on_entries, on_none, on_no_receipts};
+    static const struct queue_handlers handlers = {
+        .ready = on_ready, .lost = on_trouble, .fatal = on_trouble, .entries = on_entries, .due = on_none, .receipts = on_no_receipts};
     struct err err;
     start_over(n);
     base = event_base_new();

@@ -69,7 +69,16 @@ static void on_receipts(void *ctx, const struct queue_receipt *receipts, size_t 
     kit->n_receipts += n;
 }
 
-static const struct queue_handlers handlers = {on_ready, on_lost, on_fatal, on_entries, on_due, on_receipts};
+static void on_old(void *ctx, const struct queue_due *finished, size_t n, struct arena *arena_take) {
+    struct kit *kit = ctx;
+    struct err err;
+    kit->n_old += n;
+    assert_int_equal(queue_retire(kit->queue, finished, n, &err), 0);
+    arena_fini(arena_take);
+}
+
+static const struct queue_handlers handlers = {
+    .ready = on_ready, .lost = on_lost, .fatal = on_fatal, .entries = on_entries, .due = on_due, .receipts = on_receipts, .old = on_old};
 
 void kit_prepare(struct kit *kit, const struct redis_server *server, const char *consumer) {
     *kit = (struct kit){0};

@@ -19,6 +19,7 @@ struct kit {
     size_t n_due;
     struct queue_receipt *receipts;
     size_t n_receipts;
+    size_t n_old; /* finished notices that were handed out as old; all are retired at once */
     unsigned ready, lost, fatal;
     struct err err;                  /* of lost or fatal */
     enum queue_result results[4096]; /* of the last answer */
