@@ -40,7 +40,7 @@ ALL_LDFLAGS := -pie $(if $(SAN),-fsanitize=$(SAN)) -Wl,-z,relro,-z,now,--as-need
 
 LIBS_CORE := -ljansson -lyaml -licuuc -licui18n -licudata -lpsl -lcrypto
 LIBS_DAEMON := -lhiredis -levent -levent_openssl -lcurl -lssl -ljwt -lcmark-gfm -lcmark-gfm-extensions -lsystemd -lm $(LIBS_CORE)
-LIBS_CLI := $(LIBS_DAEMON) -lsmartcols -lgmime-3.0 -lgobject-2.0 -lglib-2.0
+LIBS_CLI := $(LIBS_DAEMON) -lsmartcols -lcsv -lgmime-3.0 -lgobject-2.0 -lglib-2.0
 LIBS_MAILER := -lesmtp -lssl $(LIBS_CORE)
 
 Q := $(if $(V),,@)

@@ -2,7 +2,8 @@
  *
  * The cases are in the hash reach:desk, oldest first here, because age is what the desk is measured by. `claim` writes a name into
  * a case, only if nobody has changed it since it was read, so two people never believe to have the same case. `done` closes
- * nothing by itself: it pushes a job, and reachd ends the notice, hold and banner in one step and keeps it in the record.
+ * nothing by itself: it pushes a job, and reachd ends notice and case in one step and keeps it in the record. With --reached it
+ * also pushes the receipt that the customer has acknowledged, which is evidence like any other.
  *
  * A case that cannot be read is shown as such and not dropped: it is somebody who waits.
  *
@@ -218,6 +219,17 @@ static int push_done(struct ctl *ctl, const char *notice, const char *name, cons
     return result;
 }
 
+/* A person has spoken with the customer: the strongest evidence there is. */
+static int push_reached(struct ctl *ctl, const char *notice, const char *name, struct err *err) {
+    json_t *receipt =
+        json_pack("{s:i,s:s,s:s,s:s+}", "v", 1, "notice", notice, "status", "acknowledged", "detail", "told by a person: ", name);
+    char *text = receipt == NULL ? NULL : json_dumps(receipt, JSON_COMPACT);
+    int result = text == NULL ? err_no_memory(err) : store_push_receipt(ctl->store, text, err);
+    free(text);
+    json_decref(receipt);
+    return result;
+}
+
 enum ctl_exit desk_done_run(struct ctl *ctl, const struct call *call) {
     const char *notice = call->arguments[0];
     const char *name = who(call);
@@ -233,14 +245,14 @@ enum ctl_exit desk_done_run(struct ctl *ctl, const struct call *call) {
     if (result <= 0) {
         return result == 0 ? no_case(notice) : ctl_fail(&err);
     }
-    (void)snprintf(question, sizeof question, "Close the case of customer %s: have they been told by a person?",
-                   view_get(desk_case, "customer"));
+    (void)snprintf(question, sizeof question, "Close the case of customer %s%s?", view_get(desk_case, "customer"),
+                   call_given(call, "reached") ? " and record that they were told" : " although nobody says that they were told");
     bool go = !is_taken(ctl, desk_case, name) && ctl_confirm(ctl, question);
     json_decref(desk_case);
     if (!go) {
         return CTL_FAILED;
     }
-    if (push_done(ctl, notice, name, note, &err) < 0) {
+    if ((call_given(call, "reached") && push_reached(ctl, notice, name, &err) < 0) || push_done(ctl, notice, name, note, &err) < 0) {
         return ctl_fail(&err);
     }
     ctl_say("reachd has been asked to close the case");

@@ -29,24 +29,26 @@ static json_t *member_object(json_t *group, const char *name) {
     return object;
 }
 
-/* Files one counter ("attempt.email") under the channel or the gateway it names. */
-static void file_counter(const struct settings *settings, json_t *channels, json_t *gateways, const char *counter, json_t *value) {
-    const char *dot = strpbrk(counter, ".:");
+/* "gateway.<name>.<outcome>": under the gateway of that name. */
+static void file_gateway_counter(json_t *gateways, const char *counter, json_t *value) {
+    static const char prefix[] = "gateway.";
+    char name[160];
+    const char *dot = strrchr(counter, '.');
+    const char *from = counter + sizeof prefix - 1;
+    if (strncmp(counter, prefix, sizeof prefix - 1) == 0 && dot > from) {
+        (void)snprintf(name, sizeof name, "%.*s", (int)(dot - from), from);
+        (void)json_object_set(member_object(gateways, name), dot + 1, value);
+    }
+}
+
+/* "attempt.email": under the channel it names. */
+static void file_channel_counter(json_t *channels, const char *counter, json_t *value) {
+    const char *dot = strrchr(counter, '.');
     enum channel_id channel;
     char what[64];
-    if (dot == NULL) {
-        return;
-    }
-    (void)snprintf(what, sizeof what, "%.*s", (int)(dot - counter), counter);
-    if (channel_find(dot + 1, &channel) == 1) {
+    if (dot != NULL && channel_find(dot + 1, &channel) == 1) {
+        (void)snprintf(what, sizeof what, "%.*s", (int)(dot - counter), counter);
         (void)json_object_set(member_object(channels, dot + 1), what, value);
-        return;
-    }
-    const struct gateway_settings *configured = settings->gateways.items;
-    for (size_t i = 0; i < settings->gateways.n; i++) {
-        if (strcmp(configured[i].name, dot + 1) == 0) {
-            (void)json_object_set(member_object(gateways, dot + 1), what, value);
-        }
     }
 }
 
@@ -64,7 +66,8 @@ static void complete(const struct settings *settings, json_t *status) {
     const char *counter;
     json_t *value;
     json_object_foreach(json_object_get(status, "counters"), counter, value) {
-        file_counter(settings, channels, gateways, counter, value);
+        file_gateway_counter(gateways, counter, value);
+        file_channel_counter(channels, counter, value);
     }
     (void)json_object_set_new(status, "channels", channels);
     (void)json_object_set_new(status, "gateways", gateways);

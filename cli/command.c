@@ -44,6 +44,13 @@ static const struct command_option preflight_options[] = {
     {"html", "OUT", "also write the report as one self-contained page"},
     {0}};
 
+static const struct command_option import_options[] = {{"complete", NULL, "the file lists all customers: mark those it does not list"},
+                                                       {"format", "FORMAT", "ndjson or csv (default: by the file's name)"},
+                                                       {"rejects", "OUT", "what could not be used goes here (default: FILE.rejects)"},
+                                                       {"resume", NULL, "go on with an import that was interrupted"},
+                                                       {0}};
+static const struct command_option export_options[] = {{"format", "FORMAT", "ndjson or csv (default: by the file's name)"}, {0}};
+
 const struct command command_table[] = {
     {"status", NULL, "", 0, 0, "what is in flight, per lane, channel and gateway; unaccounted", status_run, status_options},
     {"push", NULL, "FILE|-", 1, 1, "put jobs (NDJSON) on the queue, validated first", push_run, push_options},
@@ -58,6 +65,8 @@ const struct command command_table[] = {
     {"clearance", "check", "ACCOUNT...", 0, -1, "exit 0 only if every account may be disabled, else 4", clearance_check_run, check_options},
     {"release", "check", "CUSTOMER...", 0, -1, "exit 0 only if all their contact data may be deleted, else 4", release_check_run,
      check_options},
+    {"contacts", "import", "FILE", 1, 1, "customers into the contact book; never deletes", contacts_import_run, import_options},
+    {"contacts", "export", "FILE|-", 1, 1, "the contact book as a file", contacts_export_run, export_options},
     {"dead", "list", "", 0, 0, "jobs that could not be used, newest first", dead_list_run, dead_list_options},
     {"dead", "show", "ID", 1, 1, "one dead letter whole, with the reason", dead_show_run, none},
     {"template", "lint", "[DIR]", 0, 1, "check every message; exit 1 where one must not go live", template_lint_run, none},

@@ -15,7 +15,9 @@
 #include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,12 +32,19 @@ static int hold_standard_streams(void) {
     return 0;
 }
 
+/* Whether whoever read our stdout has gone: they have seen enough (`reachctl dead list | head`), and nothing need be said. */
+static bool reader_has_gone(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
 /* Runs at exit, also where argp printed the help: a write that failed must not end with 0. */
 static void close_stdout(void) {
-    int failed = ferror(stdout);
+    bool gone = reader_has_gone();
+    bool failed = ferror(stdout) != 0;
     errno = 0;
-    if (fclose(stdout) != 0 || failed != 0) {
-        if (errno != EPIPE) { /* whoever reads has seen enough: `reachctl dead list | head` */
+    if (fclose(stdout) != 0 || failed) {
+        if (!gone && errno != EPIPE) {
             (void)fprintf(stderr, "reachctl: cannot write the answer: %s\n", errno == 0 ? "write error" : strerror(errno));
         }
         _exit(CTL_FAILED);

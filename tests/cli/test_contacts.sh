@@ -1,0 +1,181 @@
+#!/bin/bash
+# reachctl contacts: what an import keeps, marks and rejects; that it can be interrupted; that an export reads back the same.
+# shellcheck source=tests/support/lib.sh
+. "$(dirname "$0")/../support/lib.sh"
+need reachctl
+
+CONFIG=$T/reachd.yaml
+BOOK=$T/book.ndjson
+
+# show CUSTOMER EXPRESSION: a Python expression on what `customer show` prints.
+show() { ctl customer show "$1" --json | json - "$2"; }
+
+# import FILE OPTION...: the exit code; the report in $T/out.
+import() { status_of ctl contacts import --json "$@"; }
+
+it_begins_with_an_empty_book() {
+    start_redis
+    cat >"$CONFIG" <<YAML
+redis: {address: "unix:$REDIS_SOCK", connect_timeout: 2s}
+own_domains:
+  - {domain: walton.example, aliases: [walton.co.example], plus_addressing: true}
+YAML
+    cat >"$BOOK" <<'NDJSON'
+{"id":"C1","name":"Ada","locale":"en-GB","time_zone":"Europe/London","accounts":["Ada@walton.co.example"],"attributes":{"tier":"gold"},"contacts":[{"channel":"email","address":"ada@example.org","verified_at":"2026-01-02T03:04:05Z"},{"channel":"sms","address":"+441632960001","gateway":"texts","depends_on":["ada@walton.example"]}]}
+{"id":"C2","contacts":[{"channel":"email","address":"bo@example.org"},{"channel":"email","address":"bo@alumni.example","status":"unverified","forwards_to":["bo@walton.example","bo@example.net"]}]}
+NDJSON
+    equal 0 "$(import "$BOOK")" "exit code"
+    equal '[2, 0, 0, 0]' "$(json "$T/out" '[d[k] for k in ("new", "changed", "unchanged", "rejected")]')" "the report"
+    equal '["contact book", "reachable", 2]' "$(show C1 '[d["source"], d["verdict"], len(d["contacts"])]')" "the first customer"
+    equal C1 "$(rcli hget reach:accounts ada@walton.example)" "whose account it is"
+    equal 0 "$(find "$T" -name 'book.ndjson.*' | wc -l)" "no note and no rejects are left"
+}
+
+it_changes_nothing_the_second_time() {
+    equal 0 "$(import "$BOOK")" "exit code"
+    equal '[0, 0, 2, 0]' "$(json "$T/out" '[d[k] for k in ("new", "changed", "unchanged", "rejected")]')" "the report"
+}
+
+it_marks_what_vanished_and_never_deletes() {
+    echo '{"id":"C2","contacts":[{"channel":"email","address":"BO@example.org"}]}' >"$T/later.ndjson"
+    equal 0 "$(import "$T/later.ndjson")" "exit code"
+    equal 1 "$(json "$T/out" 'd["changed"]')" "the report"
+    equal '[[false, true], [true, true]]' "$(show C2 '[[c.get("vanished", False), c["survives"]] for c in d["contacts"]]')" "both are there"
+    equal '{}' "$(show C1 '{k: c for c in d["contacts"] for k in c if k == "vanished"}')" "the other customer"
+}
+
+it_remembers_the_address_that_another_took_the_place_of() {
+    echo '{"id":"C1","contacts":[{"channel":"email","address":"ada@new.example"},{"channel":"sms","address":"+441632960001"}]}' >"$T/later.ndjson"
+    equal 0 "$(import "$T/later.ndjson")" "exit code"
+    ctl contacts export - >"$T/out" 2>/dev/null
+    grep '"C1"' "$T/out" >"$T/c1"
+    equal '[["ada@example.org", null, true], ["ada@new.example", "ada@example.org", false]]' \
+        "$(json "$T/c1" '[[c["address"], c.get("previous_address"), c.get("vanished", False)] for c in d["contacts"] if c["channel"] == "email"]')" "old and new"
+    equal '["Ada", {"tier": "gold"}]' "$(json "$T/c1" '[d["name"], d["attributes"]]')" "what the news left out stays"
+}
+
+it_says_who_is_missing_only_when_the_file_is_complete() {
+    grep C2 "$BOOK" >"$T/half.ndjson"
+    equal 0 "$(import "$T/half.ndjson")" "exit code"
+    equal 0 "$(json "$T/out" 'd["vanished"]')" "without --complete"
+    equal 0 "$(import "$T/half.ndjson" --complete)" "exit code"
+    equal 1 "$(json "$T/out" 'd["vanished"]')" "with --complete"
+    equal true "$(show C1 'all(c["vanished"] and c["survives"] for c in d["contacts"])')" "all of them are marked, and usable"
+    equal 0 "$(import "$BOOK")" "they come back"
+    equal '[true]' "$(show C1 '[not c.get("vanished") for c in d["contacts"] if c["address"] == "a••@example.org"]')" "and are not vanished"
+}
+
+it_rejects_a_bad_line_precisely_and_takes_the_rest() {
+    {
+        echo '{"id":"C3","contacts":[{"channel":"email","address":"c3@example.org"}]}'
+        echo '{"id":"C4","contacts":[{"channel":"email","address":"no address"}]}'
+        echo
+        echo '{"id":"C5","colour":"red"}'
+        printf '{"id":"C6","name":"\xff"}\n'
+        echo '{"id":"C7"'
+    } >"$T/bad.ndjson"
+    equal 1 "$(import "$T/bad.ndjson" --complete)" "exit code"
+    equal '[1, 4, 0, false]' "$(json "$T/out" '[d[k] for k in ("new", "rejected", "vanished", "complete")]')" "the report"
+    "$PYTHON" -c 'import json,sys; print(json.dumps([[r["line"], r.get("member")] for r in map(json.loads, sys.stdin)]))' <"$T/bad.ndjson.rejects" >"$T/rejected"
+    equal '[[2, "contacts[0].address"], [4, "colour"], [5, null], [6, null]]' "$(cat "$T/rejected")" "the reject file"
+    equal 600 "$(stat -c %a "$T/bad.ndjson.rejects")" "who may read it"
+    equal false "$(show C1 'all(c.get("vanished", False) for c in d["contacts"])')" "nobody is missing after a rejected line"
+    equal 0 "$(import "$BOOK")" "a good file"
+    equal 2 "$(status_of ctl contacts import "$BOOK" --format xml)" "a format that does not exist"
+    equal 1 "$(import "$T/nothing.ndjson")" "no such file"
+}
+
+it_reads_spreadsheets_long_and_wide() {
+    printf '\xef\xbb\xbfid,name,channel,address,status,depends_on,attributes.tier\r\n"S1","Smith, ""Jo""",email,jo@example.org,,,gold\r\nS1,,sms,+441632960011,unverified,jo@walton.example x@y.example,\r\n\r\nS2,"two\r\nlines",email,s2@example.org,,,\r\nS3,Kim,email,s3@example.org,,,\r\n' >"$T/long.csv"
+    equal 1 "$(import "$T/long.csv")" "a name with a line end is refused"
+    equal '[2, 1]' "$(json "$T/out" '[d["new"], d["rejected"]]')" "the report"
+    equal '[5, "name"]' "$(json "$T/long.csv.rejects" '[d["line"], d["member"]]')" "the reject"
+    equal '[["email", "active"], ["sms", "unverified"]]' "$(show S1 '[[c["channel"], c["status"]] for c in d["contacts"]]')" "both rows"
+    ctl contacts export - 2>/dev/null | grep '"S1"' >"$T/s1"
+    equal '["Smith, \"Jo\"", {"tier": "gold"}, ["jo@walton.example", "x@y.example"]]' \
+        "$(json "$T/s1" '[d["name"], d["attributes"], d["contacts"][1]["depends_on"]]')" "all members"
+    printf 'id,email,email,sms,locale\nW1,a@example.org,b@example.org,,de\nW2,,,+441632960012,\n' >"$T/wide.csv"
+    equal 0 "$(import "$T/wide.csv")" "exit code"
+    equal '[["email", "email"], "de"]' "$(show W1 '[[c["channel"] for c in d["contacts"]], d["locale"]]')" "side by side"
+}
+
+it_refuses_what_is_wrong_with_a_spreadsheet() {
+    printf 'id,email,colour\nX1,a@example.org,red\n' >"$T/odd.csv"
+    equal 1 "$(import "$T/odd.csv")" "an unknown column"
+    contains "$(cat "$T/err")" 'colour' "the message"
+    printf 'name,email\nAda,a@example.org\n' >"$T/odd.csv"
+    equal 1 "$(import "$T/odd.csv")" "no column id"
+    printf 'id,name,channel,address\nX1,Ada,email,a@example.org\nX1,Eve,sms,+441632960013\nX2,Bo,email\nX3,"Ki"m,email,k@example.org\nX4,Lu,email,lu@example.org\n' >"$T/odd.csv"
+    equal 1 "$(import "$T/odd.csv")" "rows with faults"
+    equal 1 "$(status_of ctl customer show X1)" "one name or the other"
+    equal 1 "$(status_of ctl customer show X2)" "a field is missing"
+    equal 1 "$(status_of ctl customer show X3)" "a quote in the wrong place"
+    equal reachable "$(show X4 'd["verdict"]')" "reading goes on behind it"
+    equal 3 "$(wc -l <"$T/odd.csv.rejects")" "rejects"
+    printf 'id,email\nX5,a@example.org\nX6,"b@example.org' >"$T/odd.csv"
+    equal 1 "$(import "$T/odd.csv")" "a file that ends inside quotes"
+}
+
+it_adds_up_a_customer_who_is_listed_in_two_places() {
+    printf 'id,channel,address\nY1,email,one@example.org\nY2,email,y2@example.org\nY1,sms,+441632960014\n' >"$T/scattered.csv"
+    equal 0 "$(import "$T/scattered.csv")" "exit code"
+    equal '[["email", false], ["sms", false]]' "$(show Y1 '[[c["channel"], c.get("vanished", False)] for c in d["contacts"]]')" "nothing has vanished"
+}
+
+it_exports_what_an_import_reads_back() {
+    ctl contacts export "$T/all.ndjson" 2>/dev/null
+    equal 600 "$(stat -c %a "$T/all.ndjson")" "who may read it"
+    rcli --raw hgetall reach:contacts | sed 's/^[0-9]*\([\x1e\x1f]\)/TIME\1/' | sort >"$T/before"
+    rcli del reach:contacts >/dev/null
+    equal 0 "$(import "$T/all.ndjson")" "exit code"
+    rcli --raw hgetall reach:contacts | sed 's/^[0-9]*\([\x1e\x1f]\)/TIME\1/' | sort >"$T/after"
+    diff "$T/before" "$T/after" >&2 || fail "the book is another after export and import"
+    ctl contacts export "$T/all.csv" 2>/dev/null
+    equal 0 "$(import "$T/all.csv")" "CSV"
+    equal 0 "$(json "$T/out" 'd["new"] + d["changed"]')" "CSV tells the same"
+    equal 1 "$(status_of ctl contacts export "$T/no/all.ndjson")" "a place that does not exist"
+}
+
+it_goes_on_where_it_was_interrupted() {
+    local status=0
+    "$PYTHON" -c 'for i in range(60000): print("{\"id\":\"R%d\",\"contacts\":[{\"channel\":\"email\",\"address\":\"r%d@example.org\"}]}" % (i, i))' >"$T/many.ndjson"
+    "$B/reachctl" --config "$CONFIG" contacts import "$T/many.ndjson" 2>"$T/err" &
+    local pid=$!
+    wait_until 20 "the import has begun" test -s "$T/many.ndjson.import"
+    kill -TERM "$pid"
+    wait "$pid" || status=$?
+    equal 1 "$status" "interrupted"
+    contains "$(cat "$T/err")" '--resume' "the way on"
+    equal 0 "$(import "$T/many.ndjson" --resume)" "resumed"
+    [ "$(json "$T/out" 'd["new"]')" -lt 60000 ] || fail "it began at the beginning"
+    equal 60000 "$(rcli --raw hkeys reach:contacts | grep -c '^R')" "all are there"
+    equal 1 "$(import "$T/many.ndjson" --resume)" "nothing to resume"
+}
+
+it_goes_on_in_the_middle_of_a_spreadsheet() {
+    local status=0
+    "$PYTHON" -c 'print("id,channel,address")
+for i in range(60000): print("Q%d,email,q%d@example.org\nQ%d,sms,+4416%08d" % (i, i, i, i))' >"$T/many.csv"
+    "$B/reachctl" --config "$CONFIG" contacts import "$T/many.csv" 2>"$T/err" &
+    local pid=$!
+    wait_until 20 "the import has begun" test -s "$T/many.csv.import"
+    kill -TERM "$pid"
+    wait "$pid" || status=$?
+    equal 1 "$status" "interrupted"
+    equal 0 "$(import "$T/many.csv" --resume)" "resumed"
+    equal 60000 "$(rcli --raw hkeys reach:contacts | grep -c '^Q')" "all are there"
+    ctl contacts export - 2>/dev/null | grep '"Q' >"$T/q"
+    equal 0 "$(grep -vc '"sms"' "$T/q" || true)" "everybody has both contact points"
+    equal 0 "$(grep -c vanished "$T/q" || true)" "nothing has vanished"
+}
+
+it_judges_the_book_as_it_judges_the_file() {
+    printf '{"v":1,"type":"campaign","id":"pw","notice":"x","audience":"all","disables":{"domains":["example.org"]}}' >"$T/job.json"
+    ctl contacts export "$T/all.ndjson" 2>/dev/null
+    equal 3 "$(status_of ctl preflight "$T/job.json" --json)" "the book"
+    mv "$T/out" "$T/from-book"
+    equal 3 "$(status_of ctl preflight "$T/job.json" --contacts "$T/all.ndjson" --json)" "the file"
+    equal "$(json "$T/from-book" '[d["verdicts"], d["stranded"][:50]]')" "$(json "$T/out" '[d["verdicts"], d["stranded"][:50]]')" "the same answer"
+}
+
+run_cases
