@@ -14,19 +14,21 @@ DEPS ?= auto
 
 PKGS := libcurl libesmtp-1.0 hiredis jansson libevent libevent_openssl libcmark-gfm yaml-0.1 icu-uc icu-i18n libpsl libcrypto libssl \
         libjwt smartcols libsystemd gmime-3.0
-TEST_PKGS := cmocka
 
-# Packages are looked up once, when something is built.
-ifneq ($(filter-out help clean format check-includes deps,$(or $(MAKECMDGOALS),all)),)
+# Packages are looked up once, when something is built; each goal brings the sections of deploy/packages.txt that it needs.
+GOALS := $(or $(MAKECMDGOALS),all)
+SECTIONS := build $(if $(filter demo,$(GOALS)),demo) $(if $(filter test test-programs bench-% $(B)/tests/%,$(GOALS)),demo test) \
+            $(if $(filter lint tidy fuzz,$(GOALS)),test lint)
+ifneq ($(filter-out help clean format check-includes deps,$(GOALS)),)
 ifeq ($(DEPS),auto)
-ifneq ($(shell deploy/bootstrap.sh --check >/dev/null 2>&1 && echo ok),ok)
-DEPS_DONE := $(shell deploy/bootstrap.sh >&2 && echo ok)
+ifneq ($(shell deploy/bootstrap.sh --check $(SECTIONS) >/dev/null 2>&1 && echo ok),ok)
+DEPS_DONE := $(shell deploy/bootstrap.sh $(SECTIONS) >&2 && echo ok)
 ifneq ($(DEPS_DONE),ok)
 $(error packages are missing; see the lines above)
 endif
 endif
 endif
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(TEST_PKGS))
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
 endif
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings \

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages listed in deploy/packages.txt.
 #
-#   deploy/bootstrap.sh [--check] [SECTION...]     sections: build, test, lint; without any: build and test
+#   deploy/bootstrap.sh [--check] [SECTION...]     sections: build, demo, test, lint; without any: all but lint
 #
 # --check     says nothing; exit 0 where nothing is missing, 1 where something is.
 #
@@ -72,7 +72,7 @@ main() {
         check=yes
         shift
     fi
-    [[ $# -gt 0 ]] || set -- build test
+    [[ $# -gt 0 ]] || set -- build demo test
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         [[ $check == yes ]] && exit 1
         say "this is no Debian: install the libraries named in $list, then run make with DEPS=skip"

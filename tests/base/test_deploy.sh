@@ -48,7 +48,7 @@ it_bootstrap_prints_the_one_command_where_it_may_not_install() {
     fake_debian gcc make
     equal 1 "$(status_of as_nobody "$T/deploy/bootstrap.sh")" "the exit status"
     contains "$(cat "$T/err")" 'libesmtp-dev' "the missing packages"
-    contains "$(cat "$T/err")" "Run:  sudo $T/deploy/bootstrap.sh build test" "the command"
+    contains "$(cat "$T/err")" "Run:  sudo $T/deploy/bootstrap.sh build demo test" "the command"
     equal '' "$(cat "$T/apt.log")" "what was installed"
 }
 
