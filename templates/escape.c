@@ -3,8 +3,8 @@
  * A customer's value passes two gates. escape_clean() makes it a harmless piece of one line, the same for every channel:
  * control characters and line breaks become blanks (no second header, no second line in an SMS), bidi controls and invisible
  * characters go (what is read is what was sent), and a blank is put into anything that a mail program or a telephone would
- * turn into a link by itself: after "//" and after a full stop that joins two letters. So "evil.example/x" in a name
- * arrives as "evil. example/x". escape_put() then escapes for the very place: HTML, a piece of a URL, plain text.
+ * turn into a link by itself: after "//", after a scheme's colon and after a full stop that joins two letters. So "evil.example/x"
+ * in a name arrives as "evil. example/x". escape_put() then escapes for the very place: HTML, a piece of a URL, plain text.
  *
  * Guarantees: the output of escape_put(ESCAPE_HTML) holds none of < > " ' and no bare &; that of ESCAPE_URL_PART only
  * unreserved characters and %XX.
@@ -108,6 +108,7 @@ struct cleaner {
     enum clean_kind kind;
     UChar32 before_stop; /* the one before `previous` */
     UChar32 previous;
+    int stops; /* full stops since the last blank */
     bool changed;
     bool linked;
 };
@@ -119,6 +120,12 @@ static bool breaks_before(const struct cleaner *cleaner, UChar32 c) {
     }
     if (is_slash(cleaner->previous)) {
         return is_slash(cleaner->before_stop) && c != ' ';
+    }
+    if (cleaner->previous == ':') {
+        return u_isalpha(cleaner->before_stop) && c != ' ';
+    }
+    if (is_stop(cleaner->previous) && u_isdigit(c)) {
+        return cleaner->stops > 1; /* 1.2.3.4 */
     }
     return is_stop(cleaner->previous) && joins_left(cleaner->before_stop) && joins(c);
 }
@@ -137,8 +144,10 @@ static void clean_character(struct cleaner *cleaner, UChar32 c, const char *byte
     if (breaks_before(cleaner, c)) {
         cleaner->changed = true;
         cleaner->linked = true;
+        cleaner->stops = 0;
         buf_putc(out, ' ');
     }
+    cleaner->stops = c == ' ' ? 0 : cleaner->stops + is_stop(c);
     buf_put(out, bytes, n);
     cleaner->before_stop = cleaner->previous;
     cleaner->previous = c;
@@ -176,7 +185,7 @@ static int clean_all(struct cleaner *cleaner, const char *text, size_t len, stru
 static bool is_plain(const char *text, size_t len) {
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c >= 0x7f || c == '.' || c == '/' || c == '\\') {
+        if (c < 0x20 || c >= 0x7f || c == '.' || c == ':' || c == '/' || c == '\\') {
             return false;
         }
     }

@@ -52,9 +52,12 @@ static void hidden_characters_go(void **state) {
 
 static void what_looks_like_a_link_is_broken(void **state) {
     (void)state;
-    check_clean(CLEAN_WORDS, "https://evil.example/x", "https:// evil. example/x");
+    check_clean(CLEAN_WORDS, "https://evil.example/x", "https: // evil. example/x");
     check_clean(CLEAN_WORDS, "www.evil.com", "www. evil. com");
     check_clean(CLEAN_WORDS, "//localhost", "// localhost");
+    check_clean(CLEAN_WORDS, "mailto:me@evil", "mailto: me@evil");
+    check_clean(CLEAN_WORDS, "1.2.3.4", "1.2. 3.4");
+    check_clean(CLEAN_WORDS, "at 12:30", "at 12:30");
     check_clean(CLEAN_WORDS, "me@evil.com", "me@evil. com");
     check_clean(CLEAN_WORDS, "evil\u3002com", "evil\u3002 com");
     check_clean(CLEAN_WORDS, "e.\u200bv.com", "e. v. com");

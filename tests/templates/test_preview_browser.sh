@@ -1,0 +1,21 @@
+#!/bin/bash
+# The preview page in a real Chromium: every channel, keyboard, right-to-left, dark, live reload, axe-core, no outside request.
+# SHOTS=DIR keeps the screenshots.
+# shellcheck source=tests/support/lib.sh
+. "$(dirname "$0")/../support/lib.sh"
+# shellcheck source=tests/templates/npm.sh
+. "$TOP/tests/templates/npm.sh"
+need chromium
+need_words_npm
+cd "$TOP"
+
+it_shows_a_writer_what_customers_will_see() {
+    local shots=${SHOTS:-$T/shots}
+    mkdir -p "$shots"
+    cp -r templates/messages "$T/words"
+    start preview "$B/tests/templates/test_preview" --serve "$T/words"
+    wait_until 10 'the address of the preview' grep -q '^http' "$T/preview.log"
+    node tests/templates/check_preview.js "$(head -1 "$T/preview.log")" "$T/words" "$shots" "$(command -v chromium)"
+}
+
+run_cases
