@@ -1,0 +1,375 @@
+/* settings_table: the tables of the sections that no other room owns, and of the whole (settings_table).
+ *
+ * A table gives types, ranges, defaults and help (base/conf.h); what concerns one mapping as a whole is checked in its `check`, so
+ * that the engine adds file and line. The sections of other rooms (redis, own_domains, gateways) stand in those rooms.
+ *
+ * A new key is one row here and a member in settings.h; checks, help and docs/configuration.md follow (make docs). */
+#include "dispatcher/settings_table.h"
+
+#include "base/text.h"
+
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug"};
+
+/* ---- sections ------------------------------------------------------------------------------------------------------- */
+
+static int check_worker(void *object, struct err *err) {
+    const struct worker_settings *worker = object;
+    if (worker->retry_cap_ms < worker->retry_base_ms) {
+        return err_member(err, "retry_cap", "is shorter than retry_base");
+    }
+    return 0;
+}
+
+static const struct conf_key worker_keys[] = {
+    {.name = "in_flight_max",
+     .type = CONF_INT,
+     .offset = offsetof(struct worker_settings, in_flight_max),
+     .initial = "1024",
+     .min = 1,
+     .max = 100000,
+     .help = "how many notices one reachd works on at once"},
+    {.name = "retry_base",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct worker_settings, retry_base_ms),
+     .initial = "5s",
+     .min = 10,
+     .max = INT64_C(3600000),
+     .help = "pause before the first repetition; it doubles with each"},
+    {.name = "retry_cap",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct worker_settings, retry_cap_ms),
+     .initial = "5m",
+     .min = 10,
+     .max = INT64_C(86400000),
+     .help = "longest pause between two repetitions"},
+    {.name = "drain",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct worker_settings, drain_ms),
+     .initial = "20s",
+     .min = 0,
+     .max = INT64_C(600000),
+     .help = "how long SIGTERM waits for what is in flight"},
+    {.name = "redis_wait",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct worker_settings, redis_wait_ms),
+     .initial = "10s",
+     .min = 100,
+     .max = INT64_C(600000),
+     .help = "--standalone: how long its own redis-server may take to come up"},
+};
+
+static const struct conf_table worker_table = {
+    .name = "worker",
+    .keys = worker_keys,
+    .n_keys = COUNT(worker_keys),
+    .size = sizeof(struct worker_settings),
+    .where_offset = SIZE_MAX,
+    .check = check_worker,
+};
+
+static const struct conf_key words_keys[] = {
+    {.name = "directory",
+     .type = CONF_PATH,
+     .offset = offsetof(struct words_settings, directory),
+     .initial = "templates/messages",
+     .help = "the words: one folder a notice, in it one a locale"},
+    {.name = "default_locale",
+     .type = CONF_STRING,
+     .offset = offsetof(struct words_settings, default_locale),
+     .initial = "en",
+     .min = 2,
+     .max = 35,
+     .help = "the language of customers whose locale is not known"},
+};
+
+static const struct conf_table words_table = {
+    .name = "templates",
+    .keys = words_keys,
+    .n_keys = COUNT(words_keys),
+    .size = sizeof(struct words_settings),
+    .where_offset = SIZE_MAX,
+};
+
+static const struct conf_key clearance_keys[] = {
+    {.name = "valid",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct clearance_settings, valid_ms),
+     .initial = "24h",
+     .min = 60000,
+     .max = INT64_C(2592000000),
+     .help = "how long a clearance lasts; after that the account must not be disabled on it"},
+    {.name = "unverified_needs",
+     .type = CONF_STRING,
+     .offset = offsetof(struct clearance_settings, unverified_needs),
+     .initial = "delivered",
+     .help = "least evidence through a contact point that nobody has verified: sent, delivered, seen or acknowledged"},
+};
+
+static int check_clearance(void *object, struct err *err) {
+    const struct clearance_settings *clearance = object;
+    enum evidence evidence;
+    if (evidence_find(clearance->unverified_needs, &evidence) != 1 || evidence == EVIDENCE_NONE) {
+        return err_member(err, "unverified_needs", "\"%.32s\" is no evidence (allowed: sent, delivered, seen, acknowledged)",
+                          clearance->unverified_needs);
+    }
+    return 0;
+}
+
+static const struct conf_table clearance_table = {
+    .name = "clearance",
+    .keys = clearance_keys,
+    .n_keys = COUNT(clearance_keys),
+    .size = sizeof(struct clearance_settings),
+    .where_offset = SIZE_MAX,
+    .check = check_clearance,
+};
+
+static const struct conf_key desk_keys[] = {
+    {.name = "owner",
+     .type = CONF_STRING,
+     .offset = offsetof(struct desk_settings, owner),
+     .initial = "service-desk",
+     .min = 1,
+     .max = 64,
+     .help = "who owns a new desk case"},
+    {.name = "banner",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct desk_settings, banner_ms),
+     .initial = "90d",
+     .min = INT64_C(3600000),
+     .max = INT64_C(31536000000),
+     .help = "how long a stranded customer's banner stays where the job has no expires_at"},
+};
+
+static const struct conf_table desk_table = {
+    .name = "desk",
+    .keys = desk_keys,
+    .n_keys = COUNT(desk_keys),
+    .size = sizeof(struct desk_settings),
+    .where_offset = SIZE_MAX,
+};
+
+static const struct conf_key emergency_keys[] = {
+    {.name = "notice",
+     .type = CONF_STRING,
+     .offset = offsetof(struct emergency_settings, notice),
+     .initial = "account-compromised",
+     .min = 1,
+     .max = 128,
+     .help = "the words for a customer whose account was disabled without a clearance"},
+    {.name = "data",
+     .type = CONF_PAIRS,
+     .offset = offsetof(struct emergency_settings, data),
+     .help = "the values of that notice's variables"},
+};
+
+static const struct conf_table emergency_table = {
+    .name = "emergency",
+    .keys = emergency_keys,
+    .n_keys = COUNT(emergency_keys),
+    .size = sizeof(struct emergency_settings),
+    .where_offset = SIZE_MAX,
+};
+
+/* ---- routes --------------------------------------------------------------------------------------------------------- */
+
+static int check_step(void *object, struct err *err) {
+    const struct step_settings *step = object;
+    enum channel_id channel;
+    enum evidence evidence;
+    if (channel_find(step->channel, &channel) != 1) {
+        return err_member(err, "channel", "there is no channel \"%.32s\" (allowed: email, sms, push, banner)", step->channel);
+    }
+    if (evidence_find(step->success, &evidence) != 1 || evidence == EVIDENCE_NONE) {
+        return err_member(err, "success", "\"%.32s\" is no evidence (allowed: sent, delivered, seen, acknowledged)", step->success);
+    }
+    return 0;
+}
+
+static const struct conf_key step_keys[] = {
+    {.name = "channel",
+     .type = CONF_STRING,
+     .offset = offsetof(struct step_settings, channel),
+     .required = true,
+     .help = "the channel this step uses: email, sms, push or banner"},
+    {.name = "success",
+     .type = CONF_STRING,
+     .offset = offsetof(struct step_settings, success),
+     .initial = "delivered",
+     .help = "what counts as reached: sent, delivered, seen or acknowledged"},
+    {.name = "wait",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct step_settings, wait_ms),
+     .initial = "15m",
+     .min = 0,
+     .max = INT64_C(7776000000),
+     .help = "with success `sent`: how long without a bounce; otherwise: how long to wait for it before the next step"},
+    {.name = "attempts",
+     .type = CONF_INT,
+     .offset = offsetof(struct step_settings, attempts_max),
+     .initial = "5",
+     .min = 1,
+     .max = 100,
+     .help = "attempts per contact point"},
+    {.name = "retry_for",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct step_settings, retry_for_ms),
+     .initial = "15m",
+     .min = 0,
+     .max = INT64_C(604800000),
+     .help = "how long a contact point is tried again, from its first attempt"},
+};
+
+static const struct conf_table step_table = {
+    .name = "step",
+    .keys = step_keys,
+    .n_keys = COUNT(step_keys),
+    .size = sizeof(struct step_settings),
+    .where_offset = SIZE_MAX,
+    .check = check_step,
+};
+
+enum { STEPS_MAX = 32 };
+
+static int check_route(void *object, struct err *err) {
+    const struct route_settings *route = object;
+    if (!text_is_id(route->name)) {
+        return err_member(err, "name", "a route's name is 1 to 128 of A-Z a-z 0-9 . _ : @ + / = -");
+    }
+    if (route->steps.n == 0 || route->steps.n > STEPS_MAX) {
+        return err_member(err, "steps", "has %zu steps (allowed: 1 to %d)", route->steps.n, STEPS_MAX);
+    }
+    return 0;
+}
+
+static const struct conf_key route_keys[] = {
+    {.name = "name",
+     .type = CONF_STRING,
+     .offset = offsetof(struct route_settings, name),
+     .required = true,
+     .help = "what jobs call this route"},
+    {.name = "steps",
+     .type = CONF_LIST,
+     .offset = offsetof(struct route_settings, steps),
+     .table = &step_table,
+     .required = true,
+     .help = "the steps, in order"},
+};
+
+const struct conf_table settings_route_table = {
+    .name = "route",
+    .keys = route_keys,
+    .n_keys = COUNT(route_keys),
+    .size = sizeof(struct route_settings),
+    .where_offset = offsetof(struct route_settings, where),
+    .check = check_route,
+};
+
+/* ---- the top -------------------------------------------------------------------------------------------------------- */
+
+static int check_log_level(const struct settings *settings, struct err *err) {
+    for (size_t i = 0; i < COUNT(log_levels); i++) {
+        if (strcmp(settings->log_level, log_levels[i]) == 0) {
+            return 0;
+        }
+    }
+    return err_member(err, "log_level", "\"%.32s\" is no level (allowed: error, warning, notice, info, debug)", settings->log_level);
+}
+
+size_t settings_default_route(const struct settings *settings) {
+    const struct route_settings *routes = settings->routes.items;
+    size_t i = 0;
+    while (settings->default_route != NULL && i < settings->routes.n && strcmp(routes[i].name, settings->default_route) != 0) {
+        i++;
+    }
+    return i;
+}
+
+static int check_default_route(const struct settings *settings, struct err *err) {
+    const struct route_settings *routes = settings->routes.items;
+    const char *first = settings->routes.n == 0 ? SETTINGS_DEFAULT_ROUTE : routes[0].name;
+    bool found = settings->default_route == NULL || strcmp(settings->default_route, first) == 0 ||
+                 settings_default_route(settings) < settings->routes.n;
+    return found ? 0
+                 : err_member(err, "default_route", "there is no route \"%.64s\" (the first one is \"%.64s\")", settings->default_route,
+                              first);
+}
+
+static int check_top(void *object, struct err *err) {
+    const struct settings *settings = object;
+    return check_log_level(settings, err) < 0 ? -1 : check_default_route(settings, err);
+}
+
+static const struct conf_key settings_keys[] = {
+    {.name = "log_level",
+     .type = CONF_STRING,
+     .offset = offsetof(struct settings, log_level),
+     .initial = "info",
+     .help = "how much is logged: error, warning, notice, info or debug"},
+    {.name = "libexec",
+     .type = CONF_PATH,
+     .offset = offsetof(struct settings, libexec),
+     .help = "directory of reachd-mailer; where not given, the one reachd is in and ../libexec/reachd beside it"},
+    {.name = "login_hash_key_file",
+     .type = CONF_PATH,
+     .offset = offsetof(struct settings, login_hash_key_file),
+     .help = "file with the key of the login banner's hash; where not given there are no login banners"},
+    {.name = "default_route",
+     .type = CONF_STRING,
+     .offset = offsetof(struct settings, default_route),
+     .help = "the route of jobs that name none; where not given, the first route"},
+    {.name = "redis", .type = CONF_SECTION, .offset = offsetof(struct settings, redis), .table = &queue_table, .help = "the queue"},
+    {.name = "worker",
+     .type = CONF_SECTION,
+     .offset = offsetof(struct settings, worker),
+     .table = &worker_table,
+     .help = "how hard reachd works"},
+    {.name = "templates",
+     .type = CONF_SECTION,
+     .offset = offsetof(struct settings, templates),
+     .table = &words_table,
+     .help = "marketing's words"},
+    {.name = "clearance",
+     .type = CONF_SECTION,
+     .offset = offsetof(struct settings, clearance),
+     .table = &clearance_table,
+     .help = "the record that an account may be disabled"},
+    {.name = "desk",
+     .type = CONF_SECTION,
+     .offset = offsetof(struct settings, desk),
+     .table = &desk_table,
+     .help = "the people who take over where no machine can reach"},
+    {.name = "emergency",
+     .type = CONF_SECTION,
+     .offset = offsetof(struct settings, emergency),
+     .table = &emergency_table,
+     .help = "what follows an account that was disabled without a clearance"},
+    {.name = "own_domains",
+     .type = CONF_LIST,
+     .offset = offsetof(struct settings, own_domains),
+     .table = &own_domain_table,
+     .help = "the mail domains whose mailboxes are the company's own"},
+    {.name = "gateways",
+     .type = CONF_LIST,
+     .offset = offsetof(struct settings, gateways),
+     .table = &gateway_table,
+     .help = "the providers messages go out through"},
+    {.name = "routes",
+     .type = CONF_LIST,
+     .offset = offsetof(struct settings, routes),
+     .table = &settings_route_table,
+     .help = "the steps a notice follows; where not given, one route `security`: email, sms, push, banner"},
+};
+
+const struct conf_table settings_table = {
+    .name = "reachd",
+    .keys = settings_keys,
+    .n_keys = COUNT(settings_keys),
+    .size = sizeof(struct settings),
+    .where_offset = offsetof(struct settings, where),
+    .check = check_top,
+};
