@@ -24,7 +24,7 @@ static const char *const good_lines[] = {
     "\"status\":\"active\",\"verified_at\":\"2026-01-02T03:04:05Z\",\"changed_at\":\"2026-01-03T03:04:05+01:00\",\"gateway\":\"relay\","
     "\"depends_on\":[],\"forwards_to\":[\"a@b.example\",\"c@d.example\"]},{\"channel\":\"sms\",\"address\":\"+441632960001\","
     "\"previous_address\":\"+441632960002\",\"vanished\":true}]}",
-    "{ \"contacts\" : [ { \"address\" : \"t-1\" , \"channel\" : \"push\" , \"depends_on\" : [ \"a@walton.example\" ] } ] , \"id\" : \"x\" }",
+    "{ \"contacts\" : [ { \"address\" : \"t-1\" , \"channel\" : \"push\" , \"depends_on\" : [ \"a@b.example\" ] } ] , \"id\" : \"x\" }",
     "{\"id\":\"C9\",\"contacts\":[],\"accounts\":[],\"attributes\":{}}",
     "{\"id\":\"C9\",\"name\":\"Zo\\u00eb\",\"contacts\":[{\"channel\":\"banner\",\"address\":\"l\\/ogin\"}]}",
 };
