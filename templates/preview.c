@@ -9,17 +9,16 @@
  * Listens on loopback only and answers only requests whose Host is that very address, so that no page on the internet can reach it by
  * pointing a name here. The page may load nothing from elsewhere (Content-Security-Policy) and shows a mail in a frame without scripts.
  *
- * A change is seen by inotify and answered after a tenth of a second of quiet, when an editor has finished its dance of temporary files.
- *
  * Fails: preview_new() where the port is taken or the directory cannot be read; after that a request fails alone.
  * Does not: write anything, or know Redis. */
 #include "templates/preview.h"
 
 #include "templates/preview_page.h"
 #include "templates/preview_view.h"
+#include "templates/report.h"
+#include "templates/watch.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
@@ -28,12 +27,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-enum { BODY_MAX_BYTES = 262144, QUIET_MS = 100, LISTENERS_MAX = 32, DEPTH_MAX = 3 };
+enum { BODY_MAX_BYTES = 262144, LISTENERS_MAX = 32 };
 
 struct preview {
     char *dir;
@@ -43,9 +40,7 @@ struct preview {
     struct evhttp *http;
     struct template_set *set; /* the last good one, or NULL */
     struct template_report report;
-    int inotify;
-    struct event *changed; /* inotify has something */
-    struct event *quiet;   /* nothing more for a while: load again */
+    struct template_watch *watch;
     struct evhttp_request *listeners[LISTENERS_MAX];
     size_t n_listeners;
 };
@@ -217,53 +212,33 @@ static void on_changes(struct evhttp_request *request, void *ctx) {
     send_event(request, "retry: 500\ndata: hello\n\n");
 }
 
-/* ---- watching ------------------------------------------------------------------------------------------------------ */
-static void watch_directory(const struct preview *preview, const char *path, int depth) {
-    const uint32_t what = IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
-    DIR *dir = inotify_add_watch(preview->inotify, path, what) < 0 || depth == DEPTH_MAX ? NULL : opendir(path);
-    for (struct dirent *entry = dir == NULL ? NULL : readdir(dir); entry != NULL; entry = readdir(dir)) {
-        char below[1024];
-        if (entry->d_name[0] != '.' && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN) &&
-            snprintf(below, sizeof below, "%s/%s", path, entry->d_name) < (int)sizeof below) {
-            watch_directory(preview, below, depth + 1);
-        }
-    }
-    if (dir != NULL) {
-        (void)closedir(dir);
+/* ---- the set ------------------------------------------------------------------------------------------------------- */
+static void copy_findings(struct preview *preview, const struct template_report *report) {
+    template_report_fini(&preview->report);
+    for (size_t i = 0; i < report->n; i++) {
+        const struct template_finding *finding = &report->findings[i];
+        (void)(finding->is_error ? report_error : report_advice)(&preview->report, finding->file, finding->line, "%s", finding->text);
     }
 }
 
-/* 0, or -1 with *err where there is no set to show at all and none before. */
-static int load(struct preview *preview, struct err *err) {
-    template_report_fini(&preview->report);
-    struct template_set *set = template_set_load(preview->dir, &preview->report, err);
+/* A set that was refused leaves the last good one to look at. */
+static void on_set_changed(void *ctx, struct template_set *set, const struct template_report *report, const struct err *err) {
+    struct preview *preview = ctx;
+    (void)err;
+    copy_findings(preview, report);
     if (set != NULL) {
         template_set_free(preview->set);
         preview->set = set;
     }
-    return set == NULL && preview->report.n_errors == 0 ? -1 : 0;
-}
-
-static void on_changed(evutil_socket_t fd, short what, void *ctx) {
-    const struct preview *preview = ctx;
-    const struct timeval quiet = {.tv_usec = QUIET_MS * 1000};
-    char events[4096];
-    (void)what;
-    while (read(fd, events, sizeof events) > 0) {
-    }
-    (void)event_add(preview->quiet, &quiet);
-}
-
-static void on_quiet(evutil_socket_t fd, short what, void *ctx) {
-    struct preview *preview = ctx;
-    struct err err = {0};
-    (void)fd;
-    (void)what;
-    watch_directory(preview, preview->dir, 0);
-    (void)load(preview, &err);
     for (size_t i = 0; i < preview->n_listeners; i++) {
         send_event(preview->listeners[i], "data: changed\n\n");
     }
+}
+
+/* 0, or -1 with *err where the directory cannot be read at all. */
+static int load(struct preview *preview, struct err *err) {
+    preview->set = template_set_load(preview->dir, &preview->report, err);
+    return preview->set == NULL && preview->report.n_errors == 0 ? -1 : 0;
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
@@ -301,20 +276,6 @@ static int start_http(struct preview *preview, uint16_t port, struct err *err) {
     return listen_on(preview, port, err);
 }
 
-static int start_watching(struct preview *preview, struct err *err) {
-    preview->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (preview->inotify < 0) {
-        return err_system(err, "inotify");
-    }
-    preview->changed = event_new(preview->base, preview->inotify, EV_READ | EV_PERSIST, on_changed, preview);
-    preview->quiet = evtimer_new(preview->base, on_quiet, preview);
-    if (preview->changed == NULL || preview->quiet == NULL || event_add(preview->changed, NULL) < 0) {
-        return err_no_memory(err);
-    }
-    watch_directory(preview, preview->dir, 0);
-    return 0;
-}
-
 struct preview *preview_new(struct event_base *base, const char *dir, uint16_t port, struct err *err) {
     struct preview *preview = calloc(1, sizeof *preview);
     if (preview == NULL || (preview->dir = strdup(dir)) == NULL) {
@@ -323,8 +284,8 @@ struct preview *preview_new(struct event_base *base, const char *dir, uint16_t p
         return NULL;
     }
     preview->base = base;
-    preview->inotify = -1;
-    if (load(preview, err) < 0 || start_watching(preview, err) < 0 || start_http(preview, port, err) < 0) {
+    preview->watch = template_watch_new(base, dir, on_set_changed, preview, err);
+    if (preview->watch == NULL || load(preview, err) < 0 || start_http(preview, port, err) < 0) {
         preview_free(preview);
         return NULL;
     }
@@ -343,15 +304,7 @@ void preview_free(struct preview *preview) {
     if (preview->http != NULL) {
         evhttp_free(preview->http);
     }
-    if (preview->changed != NULL) {
-        event_free(preview->changed);
-    }
-    if (preview->quiet != NULL) {
-        event_free(preview->quiet);
-    }
-    if (preview->inotify >= 0) {
-        (void)close(preview->inotify);
-    }
+    template_watch_free(preview->watch);
     template_set_free(preview->set);
     template_report_fini(&preview->report);
     free(preview->dir);
