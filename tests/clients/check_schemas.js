@@ -1,6 +1,7 @@
 // Checks documents against docs/schema/.
 //
 //   check_schemas.js self                the schemas themselves, docs/examples/, every ```json block of docs/contract.md, and the refusals below
+//   check_schemas.js spoiled             prints the spoiled jobs that the schema refuses, one a line, each with an id of its own
 //   check_schemas.js NAME < NDJSON       each line of standard input against NAME.schema.json
 //
 // Ends with "N passed, N failed"; exit 1 where something failed.
@@ -66,26 +67,33 @@ function checkDocument (schema) {
   for (const name of fs.readdirSync(path.join(top, 'docs', 'schema'))) tell(text.includes('schema/' + name), 'contract.md links ' + name)
 }
 
+// Jobs that schema and reachd must both refuse.
+const wrongs = [
+  ['an unknown member', j => { j.custmer = 1 }], ['no version', j => { delete j.v }], ['version 2', j => { j.v = 2 }],
+  ['an unknown type', j => { j.type = 'notise' }], ['no type', j => { delete j.type }], ['an id with a blank', j => { j.id = 'a b' }],
+  ['no customer', j => { delete j.customer }], ['an unknown member inside', j => { j.customer.contacts[0].adress = 'x' }],
+  ['an unknown channel', j => { j.customer.contacts[0].channel = 'fax' }], ['a number that is not E.164', j => { j.customer.contacts[2].address = '01632' }],
+  ['a mailbox without @', j => { j.customer.contacts[0].address = 'ada' }], ['an unknown status', j => { j.customer.contacts[0].status = 'dead' }],
+  ['a time without zone', j => { j.effective_at = '2026-12-23T18:00:00' }], ['a duration in months', j => { j.promise = 'P1M' }],
+  ['an empty duration', j => { j.promise = 'P' }], ['nothing disabled', j => { j.disables = {} }], ['an empty list disabled', j => { j.disables = { accounts: [] } }],
+  ['text in place of an object', j => { j.data = 'x' }], ['a line feed in a name', j => { j.customer.name = 'a\nb' }]
+]
+
+function spoiledJobs () {
+  const job = JSON.parse(fs.readFileSync(path.join(top, 'docs', 'examples', 'jobs', 'notice.json'), 'utf8'))
+  return wrongs.map(([what, spoil], i) => {
+    const copy = JSON.parse(JSON.stringify(job))
+    copy.id = 'spoiled-' + i
+    spoil(copy)
+    return [what, copy]
+  })
+}
+
 // A schema that accepts everything would pass all of the above.
 function checkRefusals (schema) {
-  const job = JSON.parse(fs.readFileSync(path.join(top, 'docs', 'examples', 'jobs', 'notice.json'), 'utf8'))
   const receipt = JSON.parse(fs.readFileSync(path.join(top, 'docs', 'examples', 'receipts', 'by-notice.json'), 'utf8'))
-  const wrongs = [
-    ['an unknown member', j => { j.custmer = 1 }], ['no version', j => { delete j.v }], ['version 2', j => { j.v = 2 }],
-    ['an unknown type', j => { j.type = 'notise' }], ['no type', j => { delete j.type }], ['an id with a blank', j => { j.id = 'a b' }],
-    ['no customer', j => { delete j.customer }], ['an unknown member inside', j => { j.customer.contacts[0].adress = 'x' }],
-    ['an unknown channel', j => { j.customer.contacts[0].channel = 'fax' }], ['a number that is not E.164', j => { j.customer.contacts[2].address = '01632' }],
-    ['a mailbox without @', j => { j.customer.contacts[0].address = 'ada' }], ['an unknown status', j => { j.customer.contacts[0].status = 'dead' }],
-    ['a time without zone', j => { j.effective_at = '2026-12-23T18:00:00' }], ['a duration in months', j => { j.promise = 'P1M' }],
-    ['an empty duration', j => { j.promise = 'P' }], ['nothing disabled', j => { j.disables = {} }], ['an empty list disabled', j => { j.disables = { accounts: [] } }],
-    ['text in place of an object', j => { j.data = 'x' }], ['a line feed in a name', j => { j.customer.name = 'a\nb' }]
-  ]
-  for (const [what, spoil] of wrongs) {
-    const copy = JSON.parse(JSON.stringify(job))
-    spoil(copy)
-    tell(!schema('job')(copy), 'a job with ' + what + ' is refused')
-  }
-  for (const [what, spoil] of [['reference and notice', r => { r.ref = 'x'; r.gateway = 'g' }], ['neither', r => { delete r.notice }], ['an unknown status', r => { r.status = 'read' }]]) {
+  for (const [what, job] of spoiledJobs()) tell(!schema('job')(job), 'a job with ' + what + ' is refused')
+  for (const [what, spoil] of [['a reference and no gateway', r => { r.ref = 'x'; delete r.notice }], ['neither', r => { delete r.notice }], ['an unknown status', r => { r.status = 'read' }]]) {
     const copy = Object.assign({}, receipt)
     spoil(copy)
     tell(!schema('receipt')(copy), 'a receipt with ' + what + ' is refused')
@@ -93,6 +101,10 @@ function checkRefusals (schema) {
 }
 
 const schema = load()
+if (process.argv[2] === 'spoiled') {
+  for (const [, job] of spoiledJobs()) console.log(JSON.stringify(job))
+  process.exit(0)
+}
 if (process.argv[2] === 'self') {
   checkExamples(schema)
   checkDocument(schema)

@@ -131,4 +131,31 @@ it_reads_the_examples_as_it_says_they_are_read() {
     wait_until 10 'the example notice is taken and resolved' notice_is pw-2026-12-C123 resolved
 }
 
+it_refuses_what_the_schema_refuses() {
+    local dead n line=0 job
+    node "$TOP/tests/clients/check_schemas.js" spoiled >"$T/spoiled.ndjson"
+    n=$(wc -l <"$T/spoiled.ndjson")
+    [ "$n" -ge 15 ] || fail "only $n spoiled jobs"
+    while read -r job; do
+        line=$((line + 1))
+        printf '%s\n' "$job" >"$T/one.ndjson"
+        equal 1 "$(status_of ctl push "$T/one.ndjson")" "reachctl push of spoiled job $line ($job)"
+    done <"$T/spoiled.ndjson"
+    dead=$(rcli XLEN reach:dead)
+    while read -r job; do
+        printf '%s' "$job" | rcli -x XADD reach:intake '*' job >"$T/xadd.out"
+    done <"$T/spoiled.ndjson"
+    wait_until 20 'all of them are dead letters' dead_letters_are $((dead + n))
+}
+dead_letters_are() { [ "$(rcli XLEN reach:dead)" = "$1" ]; }
+
+it_accepts_what_the_schema_accepts() {
+    local file
+    for file in "$EXAMPLES"/jobs/*.json; do
+        tr -d '\n' <"$file"
+        printf '\n'
+    done >"$T/examples.ndjson"
+    equal 0 "$(status_of ctl push "$T/examples.ndjson")" "reachctl push of the examples ($(cat "$T/err"))"
+}
+
 run_cases
