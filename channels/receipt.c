@@ -154,7 +154,8 @@ static const char *lookup(const struct conf_pairs *pairs, const char *key) {
 }
 
 /* Reads one receipt. 1, 0 where it is only pending, -1 with *err. */
-static int read_one(const struct receipt_rule *rule, const struct content *content, json_t *json, struct receipt *out, struct err *err) {
+static int read_one(const struct receipt_rule *rule, const struct content *content, json_t *json, struct provider_receipt *out,
+                    struct err *err) {
     struct http_source source = {.json = json,
                                  .text = content->request->body,
                                  .text_len = content->request->body_len,
@@ -162,7 +163,7 @@ static int read_one(const struct receipt_rule *rule, const struct content *conte
                                  .field = field_of,
                                  .ctx = content};
     char word[64];
-    *out = (struct receipt){.status = NULL};
+    *out = (struct provider_receipt){.status = NULL};
     if (http_place_get_plain(&source, &rule->ref, out->ref, sizeof out->ref) != 1) {
         return err_member(err, "receipt_ref", "there is no id where the description says it is");
     }
@@ -183,7 +184,8 @@ static int read_one(const struct receipt_rule *rule, const struct content *conte
     return 1;
 }
 
-static int read_all(const struct receipt_rule *rule, const struct content *content, struct receipt *out, size_t cap, struct err *err) {
+static int read_all(const struct receipt_rule *rule, const struct content *content, struct provider_receipt *out, size_t cap,
+                    struct err *err) {
     if (rule->list.kind == PLACE_NONE) {
         return cap == 0 ? 0 : read_one(rule, content, content->json, out, err);
     }
@@ -202,7 +204,8 @@ static int read_all(const struct receipt_rule *rule, const struct content *conte
     return n;
 }
 
-int receipt_read(const struct receipt_rule *rule, const struct receipt_request *request, struct receipt *out, size_t cap, struct err *err) {
+int receipt_read(const struct receipt_rule *rule, const struct receipt_request *request, struct provider_receipt *out, size_t cap,
+                 struct err *err) {
     struct content content = {.request = request};
     int n = take_apart(rule, &content, err);
     if (n == 0) {

@@ -30,7 +30,7 @@ struct receipt_request {
     const void *ctx;
 };
 
-struct receipt {
+struct provider_receipt {
     char ref[128];      /* the gateway's id of the message */
     const char *status; /* "delivered", "failed", "bounced", "seen", "acknowledged"; static */
     char code[32];      /* provider's code of a failure, or "" */
@@ -55,6 +55,7 @@ int receipt_verify(const struct receipt_rule *rule, const struct receipt_request
 
 /* Reads what a genuine request says: the number of receipts put into out (0: nothing of interest, such as "queued"), or -1 with *err
  * where it cannot be read. */
-int receipt_read(const struct receipt_rule *rule, const struct receipt_request *request, struct receipt *out, size_t cap, struct err *err);
+int receipt_read(const struct receipt_rule *rule, const struct receipt_request *request, struct provider_receipt *out, size_t cap,
+                 struct err *err);
 
 #endif

@@ -23,7 +23,7 @@ struct bench {
     const struct receipt_rule *rule;
     struct receipt_request request;
     struct conf_pair headers[3];
-    struct receipt receipts[8];
+    struct provider_receipt receipts[8];
     struct err err;
 };
 
