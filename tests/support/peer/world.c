@@ -66,7 +66,7 @@ int loopback_text(const struct loopback *where, char host[INET6_ADDRSTRLEN]) {
 }
 
 int socket_port(int fd) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof address;
     return getsockname(fd, (struct sockaddr *)&address, &len) == 0 ? address_port(&address) : -1;
 }
