@@ -82,52 +82,47 @@ static int check_mode(int fd, const char *path, struct err *err) {
     return 0;
 }
 
-int conf_read_secret(const char *path, struct arena *arena, const char **secret_r, struct err *err) {
-    int rc = -1;
-    char text[SECRET_MAX_BYTES + 3]; /* CR or LF behind the longest secret, and NUL */
-    size_t len = 0;
+/* Reads a private file into `text`, which has room for `cap` bytes and a NUL. 0 and *len_r (cap: it may be longer), or -1 with *err. */
+static int read_private(const char *path, char *text, size_t cap, size_t *len_r, struct err *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return err_system(err, path);
     }
-    if (check_mode(fd, path, err) < 0) {
-        goto out;
+    int rc = check_mode(fd, path, err);
+    if (rc == 0 && read_up_to(fd, text, cap, len_r) < 0) {
+        rc = err_system(err, path);
     }
-    if (read_up_to(fd, text, sizeof text - 1, &len) < 0) {
-        (void)err_system(err, path);
-    } else if (trim_secret(text, len) < 0) {
-        (void)err_set(err, ERR_LIMIT, "%s: the first line must be a secret of 1 to %d bytes", path, SECRET_MAX_BYTES);
-    } else {
-        *secret_r = arena_strdup(arena, text);
-        rc = *secret_r == NULL ? err_no_memory(err) : 0;
-    }
-out:
-    explicit_bzero(text, sizeof text);
     (void)close(fd);
     return rc;
 }
 
+static int keep(struct arena *arena, const char *text, size_t len, const char **kept_r, struct err *err) {
+    *kept_r = arena_strndup(arena, text, len);
+    return *kept_r == NULL ? err_no_memory(err) : 0;
+}
+
+int conf_read_secret(const char *path, struct arena *arena, const char **secret_r, struct err *err) {
+    char text[SECRET_MAX_BYTES + 3]; /* CR or LF behind the longest secret, and NUL */
+    size_t len = 0;
+    int rc = read_private(path, text, sizeof text - 1, &len, err);
+    if (rc == 0 && trim_secret(text, len) < 0) {
+        rc = err_set(err, ERR_LIMIT, "%s: the first line must be a secret of 1 to %d bytes", path, SECRET_MAX_BYTES);
+    } else if (rc == 0) {
+        rc = keep(arena, text, strlen(text), secret_r, err);
+    }
+    explicit_bzero(text, sizeof text);
+    return rc;
+}
+
 int conf_read_key(const char *path, struct arena *arena, const char **text_r, struct err *err) {
-    int rc = -1;
     char text[KEY_MAX_BYTES + 2];
     size_t len = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        return err_system(err, path);
+    int rc = read_private(path, text, sizeof text - 1, &len, err);
+    if (rc == 0 && (len == 0 || len > KEY_MAX_BYTES || memchr(text, '\0', len) != NULL)) {
+        rc = err_set(err, ERR_LIMIT, "%s: must be a text of 1 to %d bytes", path, KEY_MAX_BYTES);
+    } else if (rc == 0) {
+        rc = keep(arena, text, len, text_r, err);
     }
-    if (check_mode(fd, path, err) < 0) {
-        goto out;
-    }
-    if (read_up_to(fd, text, sizeof text - 1, &len) < 0) {
-        (void)err_system(err, path);
-    } else if (len == 0 || len > KEY_MAX_BYTES || memchr(text, '\0', len) != NULL) {
-        (void)err_set(err, ERR_LIMIT, "%s: must be a text of 1 to %d bytes", path, KEY_MAX_BYTES);
-    } else {
-        *text_r = arena_strndup(arena, text, len);
-        rc = *text_r == NULL ? err_no_memory(err) : 0;
-    }
-out:
     explicit_bzero(text, sizeof text);
-    (void)close(fd);
     return rc;
 }

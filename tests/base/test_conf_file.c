@@ -128,9 +128,26 @@ static void a_secret_is_one_line_of_a_private_file(void **state_r) {
     assert_int_equal(conf_read_secret(state->dir, &state->arena, &secret, &state->err), -1);
 }
 
+static void a_key_may_have_many_lines(void **state_r) {
+    struct state *state = *state_r;
+    char path[100];
+    (void)snprintf(path, sizeof path, "%s/key", state->dir);
+    const char *key = NULL;
+    write_file(path, "-----BEGIN X-----\nabc\n-----END X-----\n", 0600);
+    assert_int_equal(conf_read_key(path, &state->arena, &key, &state->err), 0);
+    assert_string_equal(key, "-----BEGIN X-----\nabc\n-----END X-----\n");
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(conf_read_key(path, &state->arena, &key, &state->err), -1);
+    write_file(path, "", 0600);
+    assert_int_equal(conf_read_key(path, &state->arena, &key, &state->err), -1);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(conf_read_key(path, &state->arena, &key, &state->err), -1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_file_is_read_and_named_in_errors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_key_may_have_many_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_secret_is_one_line_of_a_private_file, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
