@@ -381,6 +381,9 @@ static int work(struct run *run, const struct call *call, struct err *err) {
         return -1;
     }
     check_words(run);
+    if (report_ask_desk(&run->report, &run->ctl->arena, err) < 0) {
+        return -1;
+    }
     return answer(run, call_value(call, "html"), err);
 }
 

@@ -33,9 +33,10 @@ static void move_to_front(struct lines *lines) {
 
 /* Reads more behind what is there; there is room for it. */
 static int fill(struct lines *lines, struct err *err) {
+    size_t room = lines->cap - lines->end;
     ssize_t n;
-    do {
-        n = read(lines->fd, lines->buffer + lines->end, lines->cap - lines->end);
+    do { /* never more than READ_BYTES at once: memory that is not touched costs nothing */
+        n = read(lines->fd, lines->buffer + lines->end, room < READ_BYTES ? room : READ_BYTES);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         return err_system(err, "read");

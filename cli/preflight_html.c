@@ -247,6 +247,36 @@ static void put_words(struct buf *out, const struct preflight_report *report) {
     buf_puts(out, "</ul>\n");
 }
 
+static void put_desk(struct buf *out, const struct preflight_report *report) {
+    const struct preflight_desk *desk = &report->desk;
+    int64_t effective_at_ms = report->preflight->change->effective_at_ms;
+    char text[64];
+    buf_puts(out, "<h2>What the service desk will face</h2>\n<p><b>");
+    html_count(out, preflight_lost(report->preflight));
+    buf_puts(out, " cases</b>, which is ");
+    html_text(out, output_span(desk->work_ms, text, sizeof text));
+    buf_puts(out, " of open time. ");
+    if (!desk->has_hours) {
+        buf_puts(out, "Its hours are not configured.</p>\n");
+        return;
+    }
+    if (desk->open_at_effective) {
+        buf_puts(out, "It is open when the change comes into force");
+    } else {
+        buf_puts(out, "<b>It is closed when the change comes into force</b>");
+        if (desk->opens_at_ms >= 0) {
+            buf_puts(out, " and opens ");
+            html_text(out, view_clock(desk->opens_at_ms, text));
+        }
+    }
+    buf_putf(out, "; in the %d days after it is open for ", REPORT_DESK_DAYS);
+    html_text(out, output_span(desk->open_after_ms, text, sizeof text));
+    buf_puts(out, ". All cases would be done ");
+    html_text(out, desk->done_at_ms < 0 ? "in more than a year" : view_clock(desk->done_at_ms, text));
+    bool late = effective_at_ms != 0 && (desk->done_at_ms < 0 || desk->done_at_ms > effective_at_ms);
+    buf_puts(out, late && preflight_lost(report->preflight) > 0 ? ", <b>after the change is in force</b>.</p>\n" : ".</p>\n");
+}
+
 /* ---- lists -------------------------------------------------------------------------------------------------------------- */
 
 static void put_cell(struct buf *out, const char *text) {
@@ -302,6 +332,7 @@ static void put_page(struct buf *out, const struct preflight_report *report) {
     put_contact_chart(out, preflight);
     put_names_chart(out, &preflight->locales, true, "By locale", "The languages with the most customers.");
     put_names_chart(out, &preflight->gateways, false, "By gateway", "Customers with a surviving contact point that the gateway serves.");
+    put_desk(out, report);
     put_time(out, report);
     put_words(out, report);
     put_list(out, report->lost, preflight_lost(preflight), "Passive and stranded");

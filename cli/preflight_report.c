@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "cli/view.h"
+#include "dispatcher/core/schedule.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,6 +18,28 @@ int report_keeps_promise(const struct preflight_report *report) {
     int64_t promise_ms = report->preflight->change->promise_ms;
     int64_t takes_ms = preflight_takes_ms(report->preflight);
     return promise_ms == 0 || takes_ms < 0 ? -1 : takes_ms <= promise_ms ? 1 : 0;
+}
+
+int report_ask_desk(struct preflight_report *report, struct arena *arena, struct err *err) {
+    const struct preflight *preflight = report->preflight;
+    const struct desk_settings *settings = &preflight->settings->desk;
+    struct preflight_desk *desk = &report->desk;
+    int64_t effective_at_ms = preflight->change->effective_at_ms;
+    int64_t in_force_ms = effective_at_ms > report->made_at_ms ? effective_at_ms : report->made_at_ms;
+    *desk = (struct preflight_desk){.has_hours = settings->hours.n > 0};
+    desk->work_ms = (int64_t)((double)preflight_lost(preflight) * (double)settings->case_ms / (double)settings->people);
+    if (!desk->has_hours) {
+        return 0;
+    }
+    const struct desk_hours *hours = desk_hours_new(settings->time_zone, &settings->hours, &settings->closed, arena, err);
+    if (hours == NULL) {
+        return -1;
+    }
+    desk->open_at_effective = desk_is_open(hours, in_force_ms);
+    desk->opens_at_ms = desk_opens_at(hours, in_force_ms);
+    desk->open_after_ms = desk_open_ms(hours, in_force_ms, in_force_ms + REPORT_DESK_DAYS * INT64_C(86400000));
+    desk->done_at_ms = desk_done_at(hours, report->made_at_ms, desk->work_ms);
+    return 0;
 }
 
 /* ---- JSON --------------------------------------------------------------------------------------------------------------- */
@@ -92,6 +115,20 @@ static json_t *words_object(const struct preflight_report *report) {
     return object;
 }
 
+static json_t *desk_object(const struct preflight_report *report) {
+    const struct preflight_desk *desk = &report->desk;
+    json_t *object = json_object();
+    set_count(object, "cases", preflight_lost(report->preflight));
+    set_count(object, "work_seconds", (uint64_t)desk->work_ms / 1000);
+    (void)json_object_set_new(object, "open_at_effective", desk->has_hours ? json_boolean(desk->open_at_effective) : json_null());
+    if (desk->has_hours) {
+        view_time(object, "opens_at", desk->opens_at_ms < 0 ? 0 : desk->opens_at_ms);
+        view_time(object, "done_at", desk->done_at_ms < 0 ? 0 : desk->done_at_ms);
+        set_count(object, "open_seconds_after", (uint64_t)desk->open_after_ms / 1000);
+    }
+    return object;
+}
+
 json_t *report_summary(const struct preflight_report *report) {
     const struct preflight *preflight = report->preflight;
     json_t *object = json_object();
@@ -113,6 +150,7 @@ json_t *report_summary(const struct preflight_report *report) {
     (void)json_object_set_new(object, "locales", names_object(&preflight->locales, true));
     (void)json_object_set_new(object, "gateways", names_object(&preflight->gateways, false));
     (void)json_object_set_new(object, "words", words_object(report));
+    (void)json_object_set_new(object, "desk", desk_object(report));
     (void)json_object_set_new(object, "first_messages", first_messages_object(report));
     (void)json_object_set(object, "unusable_customers", report->unusable);
     return object;
@@ -248,6 +286,28 @@ static void print_head(const struct preflight_report *report) {
     (void)putchar('\n');
 }
 
+static void print_desk(const struct preflight_report *report) {
+    const struct preflight_desk *desk = &report->desk;
+    char span[32];
+    char at[TIME_TEXT_MAX];
+    (void)printf("\nService desk: %" PRIu64 " cases, %s of open time\n", preflight_lost(report->preflight),
+                 output_span(desk->work_ms, span, sizeof span));
+    if (!desk->has_hours) {
+        (void)printf("Its hours are not configured (desk.hours).\n");
+        return;
+    }
+    if (desk->open_at_effective) {
+        (void)printf("It is open when the change is in force");
+    } else if (desk->opens_at_ms < 0) {
+        (void)printf("It is CLOSED when the change is in force, and for a year from then");
+    } else {
+        (void)printf("It is CLOSED when the change is in force; it opens %s", view_clock(desk->opens_at_ms, at));
+    }
+    (void)printf(", and is open for %s in the %d days after.\n", output_span(desk->open_after_ms, span, sizeof span), REPORT_DESK_DAYS);
+    (void)printf("All cases would be done %s%s.\n", desk->done_at_ms < 0 ? "in more than a year" : "by ",
+                 desk->done_at_ms < 0 ? "" : view_clock(desk->done_at_ms, at));
+}
+
 static void print_words(const struct preflight_report *report) {
     size_t i;
     json_t *row;
@@ -268,6 +328,7 @@ enum ctl_exit report_print_text(const struct ctl *ctl, const struct preflight_re
     code = code != CTL_DONE ? code : print_names(ctl, &preflight->locales, "LOCALE", true);
     code = code != CTL_DONE ? code : print_names(ctl, &preflight->gateways, "GATEWAY", false);
     print_words(report);
+    print_desk(report);
     (void)printf("\nsingle route: %" PRIu64 " customers hang on one mail domain or one gateway\n", preflight->single_route);
     code = code != CTL_DONE
                ? code

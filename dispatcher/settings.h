@@ -28,8 +28,13 @@ struct clearance_settings {
 };
 
 struct desk_settings {
-    const char *owner; /* who owns a new desk case */
-    int64_t banner_ms; /* how long a stranded customer's banner stays where the job has no expires_at */
+    const char *owner;          /* who owns a new desk case */
+    int64_t banner_ms;          /* how long a stranded customer's banner stays where the job has no expires_at */
+    const char *time_zone;      /* of the hours */
+    struct conf_strings hours;  /* "mon-fri 09:00-17:00"; empty: not known */
+    struct conf_strings closed; /* "2026-12-24..2027-01-06" */
+    int64_t people;             /* who work on cases at once */
+    int64_t case_ms;            /* what a case takes one of them */
 };
 
 struct emergency_settings {

@@ -7,6 +7,7 @@
 #include "dispatcher/settings_table.h"
 
 #include "base/text.h"
+#include "dispatcher/core/schedule.h"
 
 #include <string.h>
 
@@ -143,7 +144,43 @@ static const struct conf_key desk_keys[] = {
      .min = INT64_C(3600000),
      .max = INT64_C(31536000000),
      .help = "how long a stranded customer's banner stays where the job has no expires_at"},
+    {.name = "time_zone",
+     .type = CONF_STRING,
+     .offset = offsetof(struct desk_settings, time_zone),
+     .initial = "UTC",
+     .help = "the time zone of its hours, such as Europe/London"},
+    {.name = "hours",
+     .type = CONF_STRINGS,
+     .offset = offsetof(struct desk_settings, hours),
+     .help = "when it is open, such as \"mon-fri 09:00-17:00\", for the estimates of `reachctl preflight`; empty: not known"},
+    {.name = "closed",
+     .type = CONF_STRINGS,
+     .offset = offsetof(struct desk_settings, closed),
+     .help = "days on which it is closed, such as \"2026-12-25\" or \"2026-12-24..2027-01-06\""},
+    {.name = "people",
+     .type = CONF_INT,
+     .offset = offsetof(struct desk_settings, people),
+     .initial = "1",
+     .min = 1,
+     .max = 100000,
+     .help = "how many people work on cases at once, for estimates"},
+    {.name = "case",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct desk_settings, case_ms),
+     .initial = "10m",
+     .min = 1000,
+     .max = INT64_C(86400000),
+     .help = "what a case takes one of them, for estimates"},
 };
+
+/* The hours are compiled where they are needed; here they are only looked at. */
+static int check_desk(void *object, struct err *err) {
+    const struct desk_settings *desk = object;
+    struct arena arena = ARENA_INIT;
+    const struct desk_hours *hours = desk_hours_new(desk->time_zone, &desk->hours, &desk->closed, &arena, err);
+    arena_fini(&arena);
+    return hours == NULL ? -1 : 0;
+}
 
 static const struct conf_table desk_table = {
     .name = "desk",
@@ -151,6 +188,7 @@ static const struct conf_table desk_table = {
     .n_keys = COUNT(desk_keys),
     .size = sizeof(struct desk_settings),
     .where_offset = SIZE_MAX,
+    .check = check_desk,
 };
 
 static const struct conf_key emergency_keys[] = {

@@ -81,6 +81,21 @@ it_knows_whether_the_promise_can_be_kept() {
     equal null "$(json "$T/out" 'd["first_messages"]["keeps_promise"]')" "without a promise"
 }
 
+it_tells_what_the_service_desk_will_face() {
+    sed -i '/^desk:/d' "$CONFIG"
+    echo 'desk: {time_zone: Europe/London, hours: ["mon-fri 09:00-17:00"], closed: ["2036-12-24..2037-01-06"], people: 2, case: 10m}' >>"$CONFIG"
+    change '"disables":{"domains":["walton.example"]},"effective_at":"2036-12-23T18:00:00Z"'
+    "$PYTHON" -c 'for i in range(12): print("{\"id\":\"C%d\",\"contacts\":[{\"channel\":\"email\",\"address\":\"c%d@walton.example\"}]}" % (i, i))' >"$BOOK"
+    equal 3 "$(preflight --html "$T/page.html")" "exit code"
+    equal '[12, 3600, false, "2037-01-07T09:00:00Z"]' \
+        "$(json "$T/out" '[d["desk"][k] for k in ("cases", "work_seconds", "open_at_effective", "opens_at")]')" "the desk"
+    contains "$(cat "$T/page.html")" 'It is closed when the change comes into force' "the page"
+    sed -i 's/mon-fri 09:00/mon-fri 9/' "$CONFIG"
+    equal 1 "$(preflight)" "hours that make no sense"
+    contains "$(cat "$T/err")" 'hours' "the message"
+    sed -i '/^desk:/d' "$CONFIG"
+}
+
 it_lets_a_spouses_mailbox_die_in_the_same_change() {
     cat >"$BOOK" <<'NDJSON'
 {"id":"C1","accounts":["ada@walton.example"],"contacts":[{"channel":"email","address":"bob@walton.example"}]}
