@@ -31,16 +31,32 @@ static size_t line_end(const char *text) {
     return text[0] == '\n' ? 1 : 0;
 }
 
+/* Eight bytes at a time, because every byte of every mail passes here: has a byte of `word` its highest bit set, is one zero? */
+static const uint64_t ones = UINT64_C(0x0101010101010101);
+
+static uint64_t load_word(const char *text) {
+    uint64_t word;
+    memcpy(&word, text, sizeof word);
+    return word;
+}
+
+static uint64_t high_bits(uint64_t word) {
+    return word & ones * 0x80;
+}
+
+static uint64_t zero_bytes(uint64_t word) {
+    return high_bits((word - ones) & ~word);
+}
+
 const char *mime_encoding_for(const char *text) {
-    size_t foreign = 0; /* bytes outside ASCII: the ones that count. Eight at a time: every text passes here. */
-    size_t len = strlen(text);
-    for (size_t i = 0; i + 8 <= len; i += 8) {
-        uint64_t word;
-        memcpy(&word, text + i, sizeof word);
-        foreign += (size_t)__builtin_popcountll(word & UINT64_C(0x8080808080808080));
-    }
-    for (size_t i = len & ~(size_t)7; i < len; i++) {
-        foreign += (size_t)((unsigned char)text[i] >> 7);
+    size_t foreign = 0; /* bytes outside ASCII: the ones that count */
+    size_t len = strlen(text), i = 0;
+    while (i < len) {
+        if (len - i >= 8 && high_bits(load_word(text + i)) == 0) {
+            i += 8;
+        } else {
+            foreign += (size_t)((unsigned char)text[i++] >> 7);
+        }
     }
     return foreign > len / 6 ? "base64" : "quoted-printable";
 }
@@ -54,45 +70,70 @@ static bool is_plain(unsigned char c) {
     return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
 }
 
-/* How many bytes from `text` on, at most `max`, may stand as they are at `column`. */
+/* Eight bytes that may all stand as they are, tabs aside (RFC 2045 section 6.7: 33 to 126 without 61, and blanks). */
+static bool is_plain_word(uint64_t word) {
+    uint64_t below_blank = (word - ones * ' ') & ~word;
+    return high_bits(word | below_blank | zero_bytes(word ^ ones * '=') | zero_bytes(word ^ ones * 0x7f)) == 0;
+}
+
+/* How many of the `max` bytes from `text` on may stand as they are at `column`. text[max] can be read: it ends the text at the latest. */
 static size_t plain_run(const char *text, size_t column, size_t max) {
     size_t n = 0;
     if (column == 0 && (text[0] == '.' || text[0] == '-' || (text[0] == 'F' && strncmp(text, "From ", 5) == 0))) {
         return 0;
     }
-    while (n < max && is_plain((unsigned char)text[n])) {
+    while (max - n >= 8 && is_plain_word(load_word(text + n))) {
+        n += 8;
+    }
+    while (n < max && is_plain((unsigned char)text[n])) { /* the rest, or the few bytes before the one that is not plain */
         n++;
     }
     bool ends_line = text[n] == '\0' || line_end(text + n) > 0;
     return n > 0 && ends_line && is_blank(text[n - 1]) ? n - 1 : n;
 }
 
-void mime_put_quoted_printable(struct buf *out, const char *text) {
+/* A line of output under way. */
+struct qp_line {
+    struct buf *out;
+    char bytes[QP_LINE + 3];
+    size_t column;
+};
+
+static void qp_end_line(struct qp_line *line, const char *end, size_t len) {
+    memcpy(line->bytes + line->column, end, len);
+    buf_put(line->out, line->bytes, line->column + len);
+    line->column = 0;
+}
+
+static void qp_put_coded(struct qp_line *line, unsigned char c) {
     static const char hex[] = "0123456789ABCDEF";
-    size_t column = 0;
-    while (*text != '\0') {
-        size_t end = line_end(text);
-        size_t run = end > 0 ? 0 : plain_run(text, column, QP_LINE - column);
-        if (end > 0) {
-            buf_put(out, "\r\n", 2);
-            column = 0;
-            text += end;
+    line->bytes[line->column++] = '=';
+    line->bytes[line->column++] = hex[c >> 4];
+    line->bytes[line->column++] = hex[c & 15];
+}
+
+void mime_put_quoted_printable(struct buf *out, const char *text) {
+    struct qp_line line = {.out = out};
+    const char *end = text + strlen(text);
+    while (text < end) {
+        size_t room = QP_LINE - line.column, left = (size_t)(end - text);
+        size_t line_ends = line_end(text);
+        size_t run = line_ends > 0 ? 0 : plain_run(text, line.column, left < room ? left : room);
+        if (line_ends > 0) {
+            qp_end_line(&line, "\r\n", 2);
+            text += line_ends;
         } else if (run > 0) {
-            buf_put(out, text, run);
-            column += run;
+            memcpy(line.bytes + line.column, text, run);
+            line.column += run;
             text += run;
-        } else if (column + 3 > QP_LINE) {
-            buf_put(out, "=\r\n", 3);
-            column = 0;
+        } else if (room < 3) {
+            qp_end_line(&line, "=\r\n", 3);
         } else {
-            unsigned char c = (unsigned char)*text++;
-            const char coded[3] = {'=', hex[c >> 4], hex[c & 15]};
-            buf_put(out, coded, sizeof coded);
-            column += sizeof coded;
+            qp_put_coded(&line, (unsigned char)*text++);
         }
     }
-    if (column > 0) {
-        buf_put(out, "\r\n", 2);
+    if (line.column > 0) {
+        qp_end_line(&line, "\r\n", 2);
     }
 }
 

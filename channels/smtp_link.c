@@ -2,7 +2,6 @@
  * same order; a reader checks what the other side could get wrong. */
 #include "channels/smtp_link.h"
 
-#include <stdio.h>
 #include <string.h>
 
 int smtp_put_setup(struct buf *out, const struct smtp_setup *setup) {
@@ -74,7 +73,6 @@ int smtp_put_result(struct buf *out, const struct smtp_result *result) {
     frame_put_u32(out, (uint32_t)result->outcome.blame);
     frame_put_i64(out, result->outcome.retry_after_ms);
     frame_put_str(out, result->outcome.code);
-    frame_put_str(out, result->outcome.ref);
     frame_put_str(out, result->outcome.reason);
     return frame_end(out, mark);
 }
@@ -86,14 +84,12 @@ int smtp_get_result(struct frame *frame, struct smtp_result *result_r) {
     uint32_t blame = frame_get_u32(frame);
     int64_t retry_after_ms = frame_get_i64(frame);
     const char *code = frame_get_str(frame);
-    const char *ref = frame_get_str(frame);
     const char *reason = frame_get_str(frame);
-    if (!frame_done(frame) || kind > OUTCOME_UNKNOWN || blame > BLAME_GATEWAY || code == NULL || ref == NULL || reason == NULL) {
+    if (!frame_done(frame) || kind > OUTCOME_UNKNOWN || blame > BLAME_GATEWAY || code == NULL || reason == NULL) {
         return -1;
     }
     outcome_set(outcome, (enum outcome_kind)kind, (enum outcome_blame)blame, code, "%s", reason);
     outcome->retry_after_ms = retry_after_ms;
-    (void)snprintf(outcome->ref, sizeof outcome->ref, "%s", ref);
     return 0;
 }
 

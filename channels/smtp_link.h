@@ -74,7 +74,7 @@ struct smtp_mail {
 
 struct smtp_result {
     uint32_t slot;
-    struct outcome outcome;
+    struct outcome outcome; /* without its ref, which reachd knows */
 };
 
 /* Each puts one whole frame at the end of `out`. 0, or -1 (too long, or no memory). */

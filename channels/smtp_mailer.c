@@ -111,7 +111,7 @@ static void free_slot(struct smtp_mailer *mailer, uint32_t index) {
 static void answer(struct smtp_mailer *mailer, uint32_t index, struct outcome *outcome) {
     struct slot slot = mailer->slots[index];
     free_slot(mailer, index);
-    (void)snprintf(outcome->ref, sizeof outcome->ref, "%s", slot.ref);
+    memcpy(outcome->ref, slot.ref, sizeof outcome->ref);
     slot.done(slot.ctx, outcome);
 }
 

@@ -46,9 +46,10 @@ struct verb {
     enum smtp_step step;
 };
 
+/* Those of every mail first. */
 static const struct verb verbs[] = {
-    {"EHLO ", SMTP_EHLO},    {"HELO ", SMTP_EHLO}, {"STARTTLS", SMTP_STARTTLS}, {"AUTH ", SMTP_AUTH}, {"MAIL FROM:", SMTP_MAIL},
-    {"RCPT TO:", SMTP_RCPT}, {"DATA", SMTP_DATA},  {"BDAT ", SMTP_CHUNK},       {"RSET", SMTP_RSET},  {"QUIT", SMTP_QUIT},
+    {"MAIL FROM:", SMTP_MAIL}, {"RCPT TO:", SMTP_RCPT}, {"DATA", SMTP_DATA},         {"BDAT ", SMTP_CHUNK}, {"RSET", SMTP_RSET},
+    {"EHLO ", SMTP_EHLO},      {"HELO ", SMTP_EHLO},    {"STARTTLS", SMTP_STARTTLS}, {"AUTH ", SMTP_AUTH},  {"QUIT", SMTP_QUIT},
 };
 
 static enum smtp_step find_step(const struct smtp_wire *wire) {
@@ -143,12 +144,19 @@ static int send_body_byte(struct smtp_wire *wire, char c) {
     return owe(wire, SMTP_CONTENT);
 }
 
-/* Looks at one byte, or passes over everything before the next CR when not in the middle of the pattern. */
+/* Looks at one byte, or passes over everything that cannot belong to the pattern; returns how many bytes that were. */
 static size_t send_body(struct smtp_wire *wire, const char *data, size_t len) {
     if (wire->out.dot == 0) {
         const char *cr = memchr(data, '\r', len);
-        if (cr != data) {
-            return cr == NULL ? len : (size_t)(cr - data);
+        if (cr == NULL) {
+            return len;
+        }
+        size_t before = (size_t)(cr - data);
+        if (len - before > 2 && cr[1] == '\n' && cr[2] != '.') {
+            return before + 2;
+        }
+        if (before > 0) {
+            return before;
         }
     }
     (void)send_body_byte(wire, *data);

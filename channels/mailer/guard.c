@@ -143,27 +143,37 @@ static int guarded_connect(struct guard *guard, int fd, const struct sockaddr *a
     }
     guard->fd = fd;
     guard->tls = NULL;
+    guard->wait_ms = 0;
     return 0;
 }
 
-/* ---- plain connection ---------------------------------------------------------------------------------------------- */
-static ssize_t guarded_read(struct guard *guard, int fd, void *data, size_t len) {
+/* ---- plain connection ----------------------------------------------------------------------------------------------
+ * libesmtp asks poll() before each read and each write. Here a wait for a reply is one recv() that blocks, with a time-out, and what it
+ * brings is ready for the read that follows; half of the system calls of a mail are saved. Writes never block. */
+
+/* One recv() into the wire. 1 something came, 0 nothing (in time), -1 the connection is over (the wire has failed). */
+static int receive_some(struct guard *guard, int flags) {
+    char chunk[2048];
+    size_t room = smtp_wire_room(&guard->wire);
+    ssize_t n = recv(guard->fd, chunk, room < sizeof chunk ? room : sizeof chunk, flags);
+    if (n > 0) {
+        return smtp_wire_receive(&guard->wire, chunk, (size_t)n) == 0 ? 1 : -1;
+    }
+    if (n == 0) {
+        return smtp_wire_fail(&guard->wire, "the server closed the connection");
+    }
+    return errno == EAGAIN || errno == EINTR ? 0 : smtp_wire_fail(&guard->wire, "the connection broke: %s", strerror(errno));
+}
+
+static ssize_t guarded_read(struct guard *guard, void *data, size_t len) {
     for (;;) {
-        char chunk[2048];
         size_t given = smtp_wire_give(&guard->wire, data, len);
-        size_t room = smtp_wire_room(&guard->wire);
         if (given > 0 || guard->wire.failed) {
             return (ssize_t)given;
         }
-        ssize_t n = real_read(fd, chunk, room < sizeof chunk ? room : sizeof chunk);
-        if (n == 0) {
-            (void)smtp_wire_fail(&guard->wire, "the server closed the connection");
-        } else if (n > 0) {
-            (void)smtp_wire_receive(&guard->wire, chunk, (size_t)n);
-        } else if (errno == EAGAIN || errno == EINTR) {
+        if (receive_some(guard, MSG_DONTWAIT) == 0) {
+            errno = EAGAIN;
             return -1;
-        } else {
-            (void)smtp_wire_fail(&guard->wire, "the connection broke: %s", strerror(errno));
         }
     }
 }
@@ -224,13 +234,13 @@ static void note_sent(struct guard *guard, const char *data, size_t len, ssize_t
     }
 }
 
-static ssize_t guarded_write(struct guard *guard, int fd, const void *data, size_t len) {
+static ssize_t guarded_write(struct guard *guard, const void *data, size_t len) {
     struct smtp_wire_out before;
     if (may_send(guard, data, len, &before) != 0) {
         errno = EPIPE;
         return -1;
     }
-    ssize_t n = real_write(fd, data, len);
+    ssize_t n = send(guard->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     int error = errno;
     note_sent(guard, data, len, n, &before);
     if (n < 0 && error != EAGAIN && error != EINTR) {
@@ -255,15 +265,11 @@ static int poll_ready(struct pollfd *fds, nfds_t n) {
     return 1;
 }
 
-/* Over TLS "readable" does not mean that there is a reply: when there is something to write, wait for that alone. */
-static void write_first(struct pollfd *fds, nfds_t n) {
-    bool writing = false;
+static int poll_writable(struct pollfd *fds, nfds_t n) {
     for (nfds_t i = 0; i < n; i++) {
-        writing = writing || (fds[i].events & POLLOUT) != 0;
+        fds[i].revents = (short)(fds[i].events & POLLOUT);
     }
-    for (nfds_t i = 0; i < n && writing; i++) {
-        fds[i].events = (short)(fds[i].events & POLLOUT);
-    }
+    return 1;
 }
 
 /* How long a wait may take: what the library wants, what one command may, what is left for the mail. */
@@ -273,26 +279,56 @@ static int clamp_wait(const struct guard *guard, int timeout_ms) {
     return left_ms <= 0 ? 0 : (int)(left_ms < wait_ms ? left_ms : wait_ms);
 }
 
-static int guarded_poll(struct guard *guard, struct pollfd *fds, nfds_t n, int timeout_ms) {
+/* Puts the socket into the state in which recv() waits, at most that long. */
+static int set_wait(struct guard *guard, int wait_ms) {
+    struct timeval time = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+    if (guard->wait_ms == wait_ms) {
+        return 0;
+    }
+    if (guard->wait_ms == 0 && fcntl(guard->fd, F_SETFL, 0) != 0) {
+        return -1;
+    }
+    guard->wait_ms = wait_ms;
+    return setsockopt(guard->fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+}
+
+static int await_reply(struct guard *guard, struct pollfd *fds, nfds_t n, int timeout_ms) {
     struct smtp_wire *wire = &guard->wire;
-    if (wire->failed) {
-        return poll_broken(fds, n);
-    }
-    if (wire->in_ready > 0 && (fds[0].events & POLLIN) != 0) {
-        return poll_ready(fds, n);
-    }
-    if (guard->tls != NULL) {
-        if (timeout_ms == 0) {
-            return 0; /* a look at a reply that may wait */
+    while (wire->in_ready == 0 && !wire->failed) {
+        int wait_ms = clamp_wait(guard, timeout_ms);
+        if (wait_ms == 0 || set_wait(guard, wait_ms) != 0 || (receive_some(guard, 0) == 0 && errno == EAGAIN)) {
+            (void)smtp_wire_fail(wire, "the server did not answer in time");
         }
-        write_first(fds, n);
     }
-    int ready = real_poll(fds, n, timeout_ms == 0 ? 0 : clamp_wait(guard, timeout_ms));
-    if (ready == 0 && timeout_ms != 0) {
-        (void)smtp_wire_fail(wire, "the server did not answer in time");
+    return wire->failed ? poll_broken(fds, n) : poll_ready(fds, n);
+}
+
+static int await_socket(struct guard *guard, struct pollfd *fds, nfds_t n, int timeout_ms) {
+    int ready = real_poll(fds, n, clamp_wait(guard, timeout_ms));
+    if (ready == 0) {
+        (void)smtp_wire_fail(&guard->wire, "the server did not answer in time");
         return poll_broken(fds, n);
     }
     return ready;
+}
+
+/* libesmtp asks for one descriptor or, when it has something to send and a reply to come, for the same one twice. */
+static int guarded_poll(struct guard *guard, struct pollfd *fds, nfds_t n, int timeout_ms) {
+    if (guard->wire.failed) {
+        return poll_broken(fds, n);
+    }
+    if (n == 2) { /* write first: see above; a full socket makes the write say so, and then there is one entry */
+        return poll_writable(fds, n);
+    }
+    bool reading = (fds[0].events & POLLIN) != 0;
+    if (reading && guard->wire.in_ready > 0) {
+        return poll_ready(fds, n);
+    }
+    if (timeout_ms == 0) {
+        fds[0].revents = 0;
+        return 0; /* a look at a reply that may wait */
+    }
+    return reading && guard->tls == NULL ? await_reply(guard, fds, n, timeout_ms) : await_socket(guard, fds, n, timeout_ms);
 }
 
 /* ---- TLS ----------------------------------------------------------------------------------------------------------- */
@@ -314,6 +350,9 @@ static int guarded_tls_connect(struct guard *guard, SSL *ssl) {
         }
         if (guard->server_name[0] != '\0' && SSL_set_tlsext_host_name(ssl, guard->server_name) != 1) {
             return smtp_wire_fail(&guard->wire, "no memory for TLS");
+        }
+        if (fcntl(guard->fd, F_SETFL, O_NONBLOCK) != 0) { /* OpenSSL's reads must not wait */
+            return smtp_wire_fail(&guard->wire, "cannot prepare the socket for TLS");
         }
         guard->tls = ssl;
     }
@@ -382,11 +421,11 @@ static bool is_plain(int fd) {
 }
 
 HOOK(ssize_t, read, (int fd, void *data, size_t len)) {
-    return is_plain(fd) ? guarded_read(current, fd, data, len) : real_read(fd, data, len);
+    return is_plain(fd) ? guarded_read(current, data, len) : real_read(fd, data, len);
 }
 
 HOOK(ssize_t, write, (int fd, const void *data, size_t len)) {
-    return is_plain(fd) ? guarded_write(current, fd, data, len) : real_write(fd, data, len);
+    return is_plain(fd) ? guarded_write(current, data, len) : real_write(fd, data, len);
 }
 
 HOOK(int, poll, (struct pollfd * fds, nfds_t n, int timeout_ms)) {

@@ -24,7 +24,8 @@ struct guard {
 
     /* the connection */
     int fd;
-    void *tls; /* SSL *, or NULL */
+    int wait_ms; /* how long its recv() waits; 0: it does not block (yet) */
+    void *tls;   /* SSL *, or NULL */
     struct smtp_wire wire;
 };
 

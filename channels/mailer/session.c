@@ -108,7 +108,6 @@ static void judge(struct session *session, struct outcome *outcome) {
     } else {
         judge_silence(session, outcome);
     }
-    (void)snprintf(outcome->ref, sizeof outcome->ref, "%s", session->now.job->mail.id);
 }
 
 static void finish(struct session *session, const struct outcome *outcome) {
@@ -137,42 +136,15 @@ static const char *read_message(void **ctx, int *len, void *arg) {
     return *ctx == NULL ? NULL : job->mail.data;
 }
 
-/* Whether eight bytes are all within ' '..'~'. Bytes are looked at eight at a time because every byte that is sent passes here. */
-static bool is_plain_word(const char *data) {
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t word;
-    memcpy(&word, data, sizeof word);
-    uint64_t below_blank = (word - ones * 0x20) & ~word;
-    uint64_t delete = word ^ (ones * 0x7f);
-    uint64_t is_delete = (delete - ones) & ~delete;
-    return ((word | below_blank | is_delete) & (ones * 0x80)) == 0;
-}
-
-/* Whether a line without its end holds only printable ASCII and tabs. */
-static bool is_plain_line(const char *line, size_t len) {
-    size_t i = 0;
-    while (i < len) {
-        if (len - i >= 8 && is_plain_word(line + i)) {
-            i += 8;
-        } else if ((line[i] >= ' ' && line[i] <= '~') || line[i] == '\t') {
-            i++;
-        } else {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* ASCII lines that all end with CRLF: then nothing in the message can look like the end of it. */
+/* Lines that all end with CRLF, without a CR or LF besides: then nothing in the message can look like the end of it. */
 static bool is_proper(const char *data, size_t len) {
-    size_t at = 0;
-    while (at < len) {
-        const char *line = data + at;
-        const char *end = memchr(line, '\n', len - at);
-        if (end == NULL || end == line || end[-1] != '\r' || !is_plain_line(line, (size_t)(end - line) - 1)) {
+    const char *at = data, *end = data + len;
+    while (at < end) {
+        const char *cr = memchr(at, '\r', (size_t)(end - at));
+        if (cr == NULL || cr + 1 == end || memchr(at, '\n', (size_t)(end - at)) != cr + 1) {
             return false;
         }
-        at = (size_t)(end - data) + 1;
+        at = cr + 2;
     }
     return len > 0;
 }
