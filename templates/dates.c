@@ -16,7 +16,7 @@
 #include <unicode/udatpg.h>
 #include <unicode/ustring.h>
 
-enum { ENTRIES = 64, ZONE_MAX = 64, TEXT_MAX = 160, PATTERN_MAX = 96 };
+enum { ENTRIES = 64, PATTERNS = 32, ZONE_MAX = 64, TEXT_MAX = 160, PATTERN_MAX = 96 };
 
 struct entry {
     bool used;
@@ -27,8 +27,18 @@ struct entry {
     char text[TEXT_MAX];
 };
 
+/* How a language writes a style: finding out costs ICU milliseconds. */
+struct pattern {
+    bool used;
+    enum date_style style;
+    char locale[40];
+    UChar text[PATTERN_MAX];
+    int32_t len;
+};
+
 struct dates {
     struct entry entries[ENTRIES];
+    struct pattern patterns[PATTERNS];
 };
 
 struct dates *dates_new(void) {
@@ -64,13 +74,22 @@ static const char *skeleton(enum date_style style) {
     return "yMMMMdjmz";
 }
 
-static int32_t best_pattern(const char *locale, enum date_style style, UChar *pattern, UErrorCode *status) {
+/* `id` is ICU's name of `locale`. */
+static const struct pattern *best_pattern(struct dates *dates, const char *locale, const char *id, enum date_style style,
+                                          UErrorCode *status) {
     UChar wanted[16];
+    struct pattern *pattern = &dates->patterns[(mix(14695981039346656037ULL, locale) + style) % PATTERNS];
+    if (pattern->used && pattern->style == style && strcmp(pattern->locale, locale) == 0) {
+        return pattern;
+    }
+    *pattern = (struct pattern){.style = style};
+    (void)snprintf(pattern->locale, sizeof pattern->locale, "%s", locale);
     u_uastrcpy(wanted, skeleton(style));
-    UDateTimePatternGenerator *generator = udatpg_open(locale, status);
-    int32_t len = udatpg_getBestPattern(generator, wanted, -1, pattern, PATTERN_MAX, status);
+    UDateTimePatternGenerator *generator = udatpg_open(id, status);
+    pattern->len = udatpg_getBestPattern(generator, wanted, -1, pattern->text, PATTERN_MAX, status);
     udatpg_close(generator);
-    return len;
+    pattern->used = U_SUCCESS(*status) && pattern->len < PATTERN_MAX;
+    return pattern;
 }
 
 /* An unknown zone would silently become GMT in some places and fail in others: settle it here. */
@@ -95,17 +114,16 @@ static void plain_blanks(UChar *text) {
     }
 }
 
-static int format(struct entry *entry, struct err *err) {
+static int format(struct dates *dates, struct entry *entry, struct err *err) {
     UErrorCode status = U_ZERO_ERROR;
     char locale[64];
     int32_t parsed = 0;
     (void)uloc_forLanguageTag(entry->locale, locale, sizeof locale, &parsed, &status);
-    UChar pattern[PATTERN_MAX];
     UChar zone[ZONE_MAX];
     UChar text[TEXT_MAX];
     zone_id(entry->zone, zone);
-    int32_t pattern_len = best_pattern(locale, entry->style, pattern, &status);
-    UDateFormat *formatter = udat_open(UDAT_PATTERN, UDAT_PATTERN, locale, zone, -1, pattern, pattern_len, &status);
+    const struct pattern *pattern = best_pattern(dates, entry->locale, locale, entry->style, &status);
+    UDateFormat *formatter = udat_open(UDAT_PATTERN, UDAT_PATTERN, locale, zone, -1, pattern->text, pattern->len, &status);
     (void)udat_format(formatter, (UDate)entry->ms, text, TEXT_MAX, NULL, &status);
     udat_close(formatter);
     if (U_SUCCESS(status) && status != U_STRING_NOT_TERMINATED_WARNING) {
@@ -119,11 +137,12 @@ static int format(struct entry *entry, struct err *err) {
 }
 
 /* A name too long to be one is cut; the cut name is unknown to ICU and so reads as the default. */
-static int refill(struct entry *entry, const char *locale, const char *zone, enum date_style style, int64_t ms, struct err *err) {
+static int refill(struct dates *dates, struct entry *entry, const char *locale, const char *zone, enum date_style style, int64_t ms,
+                  struct err *err) {
     *entry = (struct entry){.used = true, .style = style, .ms = ms};
     (void)snprintf(entry->locale, sizeof entry->locale, "%s", locale);
     (void)snprintf(entry->zone, sizeof entry->zone, "%s", zone);
-    if (format(entry, err) < 0) {
+    if (format(dates, entry, err) < 0) {
         entry->used = false;
         return -1;
     }
@@ -133,7 +152,7 @@ static int refill(struct entry *entry, const char *locale, const char *zone, enu
 const char *dates_text(struct dates *dates, const char *locale, const char *time_zone, enum date_style style, int64_t ms, struct err *err) {
     const char *zone = time_zone == NULL ? "UTC" : time_zone;
     struct entry *entry = &dates->entries[place(locale, zone, style, ms)];
-    if (!holds(entry, locale, zone, style, ms) && refill(entry, locale, zone, style, ms, err) < 0) {
+    if (!holds(entry, locale, zone, style, ms) && refill(dates, entry, locale, zone, style, ms, err) < 0) {
         return NULL;
     }
     return entry->text;

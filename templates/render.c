@@ -196,15 +196,23 @@ static int (*const check_channel[CHANNEL_COUNT])(const char *const made[PART_COU
     [CHANNEL_PUSH] = check_push,
 };
 
-static void set_message(const struct values *values, const char *const made[PART_COUNT], struct message *message) {
+/* Nothing in a message points into the set: it may be replaced while the message is on its way. 0, or -1 with *err. */
+static int set_message(const struct values *values, const char *const made[PART_COUNT], struct message *message, struct err *err) {
+    const char *notice = arena_strdup(values->arena, values->notice->name);
+    const char *version = arena_strdup(values->arena, values->set->version);
+    const char *locale = arena_strdup(values->arena, values->locale->locale);
+    if (notice == NULL || version == NULL || locale == NULL) {
+        return err_no_memory(err);
+    }
     for (int part = 0; part < PART_COUNT; part++) {
         memcpy((char *)message + parts[part].offset, &made[part], sizeof made[part]);
     }
-    message->notice = values->notice->name;
-    message->severity = values->notice->severity;
-    message->version = values->set->version;
-    message->locale = values->locale->locale;
+    message->notice = notice;
+    message->severity = values->notice->severity; /* a constant */
+    message->version = version;
+    message->locale = locale;
     message->dir = values->locale->right_to_left ? "rtl" : "ltr";
+    return 0;
 }
 
 int template_render(const struct template_set *set, const char *notice, const char *wanted_locale, enum channel_id channel,
@@ -219,6 +227,5 @@ int template_render(const struct template_set *set, const char *notice, const ch
         (check_channel[channel] != NULL && check_channel[channel](made, err) < 0)) {
         return -1;
     }
-    set_message(&values, made, message);
-    return 0;
+    return set_message(&values, made, message, err);
 }

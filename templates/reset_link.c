@@ -83,7 +83,7 @@ static const char *parameter(const char *query, const char *name, struct arena *
         size_t n = 0;
         for (size_t i = 0; out != NULL && i < len; i++) {
             bool coded = value[i] == '%' && i + 2 < len && hex_digit(value[i + 1]) >= 0 && hex_digit(value[i + 2]) >= 0;
-            out[n++] = coded ? (char)(hex_digit(value[i + 1]) << 4 | hex_digit(value[i + 2])) : value[i];
+            out[n++] = coded ? (char)(unsigned char)(hex_digit(value[i + 1]) * 16 + hex_digit(value[i + 2])) : value[i];
             i += coded ? 2 : 0;
         }
         return out;

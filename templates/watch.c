@@ -1,6 +1,6 @@
 /* watch: see watch.h.
  *
- * inotify tells of every change below the directory. A tenth of a second after the last one, when an editor has finished its dance
+ * inotify tells of every change below the directory. A moment after the last one, when an editor has finished its dance
  * of temporary files, the whole set is loaded and checked, in a thread of its own: a large set takes a quarter of a second, and the loop
  * must not wait that long. The thread touches nothing but the set it makes; it is joined before anybody else looks at it, so there is
  * nothing to lock. What changes while it works is seen afterwards, by loading once more.
@@ -21,7 +21,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-enum { QUIET_MS = 100, DEPTH_MAX = 3 };
+enum { QUIET_MS = 60, DEPTH_MAX = 3 };
 
 struct template_watch {
     char *dir;

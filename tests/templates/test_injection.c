@@ -243,8 +243,7 @@ static const char *const attacks[] = {
     "a\r\n\r\n<h1>body</h1>",
     "\r\n.\r\nMAIL FROM:<x>",
     "a\u2028Bcc: x",
-    "a\xc2\x85"
-    "b",
+    "a\xc2\x85 b",
     "\vx\fy",
     "=?UTF-8?B?eA==?=",
     "a\tb",
