@@ -177,13 +177,13 @@ static int check(const struct settings *settings, struct arena *arena) {
     struct template_set *templates = template_set_load(settings->templates.directory, &report, &err);
     if (templates == NULL) {
         for (size_t i = 0; i < report.n; i++) {
-            fprintf(stderr, "%s:%d: %s\n", report.findings[i].file, report.findings[i].line, report.findings[i].text);
+            (void)fprintf(stderr, "%s:%d: %s\n", report.findings[i].file, report.findings[i].line, report.findings[i].text);
         }
-        fprintf(stderr, "templates: %s\n", err.text);
+        (void)fprintf(stderr, "templates: %s\n", err.text);
     } else if (settings_rules(settings, arena, &err) == NULL || settings_routes(settings, arena, &n, &err) == NULL) {
-        fprintf(stderr, "%s\n", err.text);
+        (void)fprintf(stderr, "%s\n", err.text);
     } else {
-        printf("the configuration and the templates are in order\n");
+        (void)printf("the configuration and the templates are in order\n");
         result = 0;
     }
     template_set_free(templates);
@@ -233,7 +233,7 @@ int main(int argc, char **argv) {
     (void)signal(SIGPIPE, SIG_IGN);
     log_init("reachd", LOG_LEVEL_INFO);
     if (settings_read(options.config, &arena, &settings, &err) < 0) {
-        fprintf(stderr, "reachd: %s\n", err.text);
+        (void)fprintf(stderr, "reachd: %s\n", err.text);
         arena_fini(&arena);
         return 1;
     }

@@ -46,8 +46,8 @@ static void look_up_batch(struct receipt_batch *batch);
 static void tell_queue(struct receipt_batch *batch) {
     struct err err;
     size_t n = 0;
-    struct queue_receipt *receipts = calloc(batch->n, sizeof *receipts);
-    const char **reasons = calloc(batch->n, sizeof *reasons);
+    struct queue_receipt *receipts = calloc(batch->n + 1, sizeof *receipts);
+    const char **reasons = calloc(batch->n + 1, sizeof *reasons);
     for (size_t i = 0; receipts != NULL && reasons != NULL && i < batch->n; i++) {
         const struct item *item = &batch->items[i];
         if (item->fate == FATE_DONE || item->fate == FATE_REFUSED) {
@@ -231,7 +231,7 @@ static void on_found(void *ctx, const struct queue_found *found, size_t n, struc
 static void look_up_batch(struct receipt_batch *batch) {
     struct err err;
     size_t n = 0;
-    const char **names = calloc(2 * batch->n, sizeof *names);
+    const char **names = calloc(2 * batch->n + 1, sizeof *names);
     for (size_t i = 0; names != NULL && i < batch->n; i++) {
         if (batch->items[i].fate == FATE_OPEN && !batch->items[i].taken) {
             names[batch->n + n] = batch->items[i].parsed.customer;
@@ -274,8 +274,13 @@ static void on_refs(void *ctx, const char *const *values, size_t n, struct arena
 static void find_refs(struct receipt_batch *batch) {
     size_t n = 0;
     struct err err;
-    struct queue_ask *asks = calloc(batch->n, sizeof *asks);
-    for (size_t i = 0; asks != NULL && i < batch->n; i++) {
+    struct queue_ask *asks = calloc(batch->n + 1, sizeof *asks);
+    if (asks == NULL) {
+        log_error("out of memory for receipts; they come back after their lease");
+        leave_open(batch);
+        return;
+    }
+    for (size_t i = 0; i < batch->n; i++) {
         const struct item *item = &batch->items[i];
         if (item->fate == FATE_OPEN && item->notice == NULL) {
             const char *field = arena_printf(&batch->arena, "%s %s", item->parsed.gateway, item->parsed.ref);

@@ -38,7 +38,7 @@ void worker_add(struct worker *w, struct work *work) {
 }
 
 void worker_drop(struct worker *w, struct work *work) {
-    HASH_DEL(w->active, work);
+    HASH_DEL(w->active, work); /* NOLINT(clang-analyzer-core.NullDereference): uthash's table is there while it holds an item */
     w->n_active--;
     if (work->on_end != NULL) {
         work->on_end(work->end_ctx, work, work->applied);
