@@ -172,7 +172,7 @@ static enum ctl_exit print_states(const json_t *status) {
             any = true;
         }
     }
-    (void)printf("%sunaccounted %lld\n", any ? "\n" : "\n", (long long)number(status, "unaccounted"));
+    (void)printf("\nunaccounted %lld\n", (long long)number(status, "unaccounted"));
     return CTL_DONE;
 }
 

@@ -19,8 +19,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* The environment with LC_ALL=C in the place of every other locale. NULL: no memory. */
 static char **c_environment(void) {
     static char c_locale[] = "LC_ALL=C";

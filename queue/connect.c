@@ -447,7 +447,7 @@ static redisAsyncContext *dial(const char *address) {
     char host[408];
     const char *colon = strrchr(address, ':');
     (void)snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
-    redisAsyncContext *redis = redisAsyncConnect(host, atoi(colon + 1));
+    redisAsyncContext *redis = redisAsyncConnect(host, (int)strtol(colon + 1, NULL, 10));
     if (redis != NULL && redis->err == 0) {
         (void)redisEnableKeepAlive(&redis->c);
     }

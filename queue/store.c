@@ -73,7 +73,7 @@ static int dial(struct store *store, struct err *err) {
             return err_member(err, "redis.address", "must be host:port or unix:/path");
         }
         (void)snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
-        store->redis = redisConnectWithTimeout(host, atoi(colon + 1), wait);
+        store->redis = redisConnectWithTimeout(host, (int)strtol(colon + 1, NULL, 10), wait);
     }
     if (store->redis == NULL) {
         return err_no_memory(err);

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "templates/report.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -89,10 +90,12 @@ static int line_of(const char *text, const char *at) {
 }
 
 static int check_text(struct files *files, const char *path, const char *text, size_t len) {
+    assert(text != NULL);
     if (memchr(text, '\0', len) != NULL || !text_is_utf8(text, len)) {
         return report_error(files->report, path, 0, "the file is not UTF-8 text; save it as UTF-8");
     }
-    for (const char *p = memmem(text, len, "\xee\x80", 2); p != NULL; p = NULL) {
+    const char *p = memmem(text, len, "\xee\x80", 2);
+    if (p != NULL) {
         return report_error(files->report, path, line_of(text, p), "a private character (U+E000 to U+E03F) stands here; remove it");
     }
     return 0;
