@@ -290,6 +290,7 @@ static void put_static(struct buf *out, const struct op *op) {
     if (out->cap - out->len > op->n) {
         memcpy(out->data + out->len, op->u.text, op->n);
         out->len += op->n;
+        out->data[out->len] = '\0';
     } else {
         buf_put(out, op->u.text, op->n);
     }
@@ -322,6 +323,5 @@ int program_run(const struct program *program, const struct program_env *env, st
     if (run_ops(&run, program->ops, 0, program->n, NULL) < 0) {
         return -1;
     }
-    buf_put(out, "", 0); /* its NUL */
     return out->failed ? err_no_memory(err) : 0;
 }
