@@ -53,15 +53,28 @@ static void put_all(struct buf *out, const char *a, const char *b, const char *c
     buf_puts(out, e);
 }
 
+static void put_two_digits(struct buf *out, int number, char after) {
+    const char text[3] = {(char)('0' + number / 10 % 10), (char)('0' + number % 10), after};
+    buf_put(out, text, sizeof text);
+}
+
 /* RFC 5322 section 3.3, in UTC. */
 static void put_date(struct buf *out, int64_t at_ms) {
-    static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static const char days[][6] = {"Sun, ", "Mon, ", "Tue, ", "Wed, ", "Thu, ", "Fri, ", "Sat, "};
+    static const char months[][5] = {"Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ", "Jul ", "Aug ", "Sep ", "Oct ", "Nov ", "Dec "};
     time_t at = (time_t)(at_ms / 1000);
     struct tm tm = {0};
     (void)gmtime_r(&at, &tm);
-    buf_putf(out, "Date: %s, %02d %s %d %02d:%02d:%02d +0000\r\n", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
-             tm.tm_hour, tm.tm_min, tm.tm_sec);
+    buf_puts(out, "Date: ");
+    buf_puts(out, days[tm.tm_wday]);
+    put_two_digits(out, tm.tm_mday, ' ');
+    buf_puts(out, months[tm.tm_mon]);
+    buf_put_i64(out, tm.tm_year + 1900);
+    buf_putc(out, ' ');
+    put_two_digits(out, tm.tm_hour, ':');
+    put_two_digits(out, tm.tm_min, ':');
+    put_two_digits(out, tm.tm_sec, ' ');
+    buf_puts(out, "+0000\r\n");
 }
 
 /* BCP 47 in its plainest reading; what does not look like it is left out. */

@@ -50,7 +50,7 @@ struct slot {
     channel_done_fn *done; /* NULL: free */
     void *ctx;
     uint32_t next_free;
-    char ref[sizeof(((struct outcome *)0)->ref)];
+    const char *ref; /* the message's key; borrowed until `done` */
 };
 
 struct smtp_mailer {
@@ -92,7 +92,7 @@ static uint32_t take_slot(struct smtp_mailer *mailer, channel_done_fn *done, voi
     mailer->free_slot = slot->next_free;
     slot->done = done;
     slot->ctx = ctx;
-    (void)snprintf(slot->ref, sizeof slot->ref, "%s", ref);
+    slot->ref = ref;
     mailer->board[index].progress = SMTP_WAITING;
     mailer->board[index].taken_ms = 0;
     if (mailer->n_in_flight++ == 0) {
@@ -111,7 +111,9 @@ static void free_slot(struct smtp_mailer *mailer, uint32_t index) {
 static void answer(struct smtp_mailer *mailer, uint32_t index, struct outcome *outcome) {
     struct slot slot = mailer->slots[index];
     free_slot(mailer, index);
-    memcpy(outcome->ref, slot.ref, sizeof outcome->ref);
+    size_t len = strnlen(slot.ref, sizeof outcome->ref - 1);
+    memcpy(outcome->ref, slot.ref, len);
+    outcome->ref[len] = '\0';
     slot.done(slot.ctx, outcome);
 }
 

@@ -24,8 +24,8 @@ int smtp_mailer_await(struct smtp_mailer *mailer, int64_t until_mono_ms, struct 
 /* How many mails it has; SIZE_MAX where it cannot take another one now (starting again, or full). */
 size_t smtp_mailer_load(const struct smtp_mailer *mailer);
 
-/* Takes a mail (copied; `slot` is set here). `done` will be called exactly once, from the loop or from smtp_mailer_close(). 0, or -1 with
- * *err: not taken. */
+/* Takes a mail (copied but for its id, which stays borrowed until `done`; `slot` is set here). `done` will be called exactly once, from the
+ * loop or from smtp_mailer_close(). 0, or -1 with *err: not taken. */
 int smtp_mailer_send(struct smtp_mailer *mailer, struct smtp_mail *mail, channel_done_fn *done, void *ctx, struct err *err);
 
 /* Starts what has been taken. */

@@ -24,6 +24,11 @@ void smtp_wire_init(struct smtp_wire *wire, const struct smtp_wire_policy *polic
     wire->out.n_expect = 1;
 }
 
+static void reset_reply(struct smtp_reply *reply) {
+    reply->code = 0;
+    reply->enhanced[0] = reply->text[0] = '\0';
+}
+
 int smtp_wire_fail(struct smtp_wire *wire, const char *format, ...) {
     if (!wire->failed) {
         va_list args;
@@ -32,6 +37,9 @@ int smtp_wire_fail(struct smtp_wire *wire, const char *format, ...) {
         va_end(args);
         wire->failed = true;
         wire->in_len = wire->in_ready = 0;
+        if (wire->in_reply) { /* half a reply is none */
+            reset_reply(&wire->replies[wire->out.expect[0]]);
+        }
     }
     return -1;
 }
@@ -74,7 +82,7 @@ static int owe(struct smtp_wire *wire, enum smtp_step step) {
 
 static void forget_transaction(struct smtp_wire *wire) {
     for (enum smtp_step step = SMTP_MAIL; step <= SMTP_LAST; step++) {
-        wire->replies[step] = (struct smtp_reply){0};
+        reset_reply(&wire->replies[step]);
     }
 }
 
@@ -191,10 +199,7 @@ size_t smtp_wire_room(const struct smtp_wire *wire) {
 }
 
 static void note_reply(struct smtp_wire *wire, enum smtp_step step) {
-    int code = wire->partial.code;
-    wire->replies[step] = wire->partial;
-    wire->last = step;
-    wire->partial = (struct smtp_reply){0};
+    int code = wire->replies[step].code;
     if (step == SMTP_AUTH) {
         wire->out.auth_asks = code == 334;
         wire->authenticated = wire->authenticated || code == 235;
@@ -219,7 +224,12 @@ static int take_line(struct smtp_wire *wire, const char *line, size_t len) {
     if (len > 0 && line[len - 1] == '\r') {
         len--;
     }
-    int more = smtp_reply_add_line(&wire->partial, line, len);
+    struct smtp_reply *reply = &wire->replies[wire->out.expect[0]];
+    if (!wire->in_reply) {
+        reset_reply(reply);
+    }
+    int more = smtp_reply_add_line(reply, line, len);
+    wire->in_reply = more != 0;
     if (more < 0) {
         return smtp_wire_fail(wire, "the server's answer to %s is not a reply", smtp_step_name(wire->out.expect[0]));
     }

@@ -39,10 +39,9 @@ struct smtp_wire {
     struct smtp_wire_out out;
     char in[SMTP_WIRE_IN_MAX]; /* received and not yet handed on */
     size_t in_len;
-    size_t in_ready; /* of these, whole lines */
-    struct smtp_reply partial;
+    size_t in_ready;                            /* of these, whole lines */
+    bool in_reply;                              /* the newest reply has more lines to come */
     struct smtp_reply replies[SMTP_STEP_COUNT]; /* the newest reply to each command; those of a transaction are cleared by its MAIL */
-    enum smtp_step last;                        /* the step of the newest reply */
     bool tls_begun;
     bool authenticated;
     bool failed;

@@ -56,8 +56,15 @@ int verp_write(const struct verp *verp, const char *key, char out[SMTP_ADDRESS_M
     if (verp->secret != NULL && make_tag(verp->secret, key, tag) != 0) {
         return err_no_memory(err);
     }
-    int local = (int)strcspn(verp->base, "@");
-    (void)snprintf(out, SMTP_ADDRESS_MAX + 1, "%.*s+%s%s%s%s", local, verp->base, key, tag[0] != '\0' ? "-" : "", tag, verp->base + local);
+    size_t local = strcspn(verp->base, "@"); /* verp_check() has made sure that all of it fits */
+    char *to = mempcpy(out, verp->base, local);
+    *to++ = '+';
+    to = mempcpy(to, key, len);
+    if (tag[0] != '\0') {
+        *to++ = '-';
+        to = mempcpy(to, tag, VERP_TAG_LEN);
+    }
+    memcpy(to, verp->base + local, strlen(verp->base + local) + 1);
     return 0;
 }
 

@@ -147,6 +147,20 @@ static void what_is_no_reply_is_refused(void **state) {
     }
 }
 
+static void half_a_reply_is_none(void **state) {
+    (void)state;
+    static const char *const halves[] = {"550-5.1.1 no\r\n", "550-5.1.1 no\r\n550-5.1.1 such\r\n55", "550-5.1.1 no\r\n551 other\r\n"};
+    for (size_t i = 0; i < sizeof halves / sizeof halves[0]; i++) {
+        struct smtp_wire wire;
+        begin(&wire, &free_policy);
+        assert_int_equal(say(&wire, "MAIL FROM:<a@x.example>\r\n"), 0);
+        if (hear(&wire, halves[i]) == 0) {
+            assert_int_equal(smtp_wire_fail(&wire, "the server closed the connection"), -1);
+        }
+        assert_int_equal(wire.replies[SMTP_MAIL].code, 0);
+    }
+}
+
 static void a_line_may_have_1000_bytes_and_not_one_more(void **state) {
     (void)state;
     char line[1100];
@@ -232,6 +246,7 @@ int main(void) {
         cmocka_unit_test(a_reply_too_many_is_refused_with_everything_after_it),
         cmocka_unit_test(even_the_first_byte_of_a_reply_too_many_is_refused),
         cmocka_unit_test(what_is_no_reply_is_refused),
+        cmocka_unit_test(half_a_reply_is_none),
         cmocka_unit_test(a_line_may_have_1000_bytes_and_not_one_more),
         cmocka_unit_test(bytes_outside_ascii_reach_nobody),
         cmocka_unit_test(nothing_received_in_the_clear_survives_into_tls),
