@@ -10,7 +10,7 @@ TEST_JOBS ?= 2
 SHELL_TESTS := $(wildcard tests/*/test_*.sh)
 PICKED = $(if $(T),$(foreach t,$(1),$(if $(findstring $(T),$(t)),$(t))),$(1))
 
-.PHONY: test test-programs lint format check-format check-includes check-scripts tidy
+.PHONY: test test-programs lint format check-format check-includes check-scripts tidy tidy-gen
 test-programs: $(PROGRAMS) $(TESTS)
 
 test: all ## build everything and run all tests
@@ -33,8 +33,14 @@ check-format:
 check-scripts:
 	@if command -v shellcheck >/dev/null; then shellcheck -x -P SCRIPTDIR -S warning $(SCRIPTS); else echo 'lint: no shellcheck here: scripts not looked at'; fi
 
-tidy: $(B)/gen/queue_scripts.h
-	@printf '%s\n' $(TIDY_FILES) | xargs -P 2 -n 1 deploy/tidy.sh $(filter-out -Werror -fstack-protector-strong,$(ALL_CFLAGS))
+# One stamp per file, so that only what has changed is looked at again. TIDY_GEN: generated headers that must be there.
+TIDY_OK := $(patsubst %.c,$(B)/tidy/%.ok,$(TIDY_FILES))
+TIDY_GEN += $(B)/gen/queue_scripts.h
+tidy: $(TIDY_OK)
+$(TIDY_OK): $(B)/tidy/%.ok: %.c .clang-tidy deploy/tidy.sh | tidy-gen
+	@mkdir -p $(@D)
+	@deploy/tidy.sh $(filter-out -Werror -fstack-protector-strong,$(ALL_CFLAGS)) $< && touch $@
+tidy-gen: ; @+$(MAKE) --no-print-directory DEPS=skip $(TIDY_GEN)
 
 format: ## format all C files
 	clang-format -i $(C_FILES)

@@ -9,7 +9,7 @@ $(PREVIEW_PAGE): $(PREVIEW_FILES) tests/words.mk
 	@{ for f in $(PREVIEW_FILES); do n=$$(basename $$f | tr . _); printf 'static const char preview_%s[] =\n' "$$n"; \
 	   sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/?/\\?/g' -e 's/^/    "/' -e 's/$$/\\n"/' $$f; echo '    ;'; done; } > $@.tmp && mv $@.tmp $@
 $(call obj,templates/preview.c): $(PREVIEW_PAGE)
-tidy: $(PREVIEW_PAGE)
+TIDY_GEN += $(PREVIEW_PAGE)
 
 .PHONY: bench-render
 bench-render: $(B)/tests/bench/bench_render ## what it costs to make a mail, beside npm mustache + marked + nodemailer where they are
