@@ -18,14 +18,14 @@ static const struct command_option status_options[] = {{"watch", NULL, "print ag
                                                        {"until-idle", NULL, "with --watch: stop when nothing is in flight or waiting"},
                                                        {0}};
 static const struct command_option push_options[] = {{"bulk", NULL, "into the bulk lane (short for --lane bulk)"},
-                                                     {"lane", "LANE", "into this lane: urgent (default) or bulk"},
+                                                     {"lane", "urgent|bulk", "into this lane (default: urgent)"},
                                                      {"partial", NULL, "push the good lines even where others are bad"},
                                                      {0}};
 static const struct command_option notice_list_options[] = {
     {"state", "STATE", "accepted, planned, sending, sent, ..., stranded, reached"}, {"limit", "N", "stop after N notices"}, {0}};
 static const struct command_option stranded_options[] = {
     {"campaign", "ID", "only those of this campaign"}, {"all", NULL, "also those already handed to the desk"}, {0}};
-static const struct command_option desk_list_options[] = {{"state", "STATE", "only open, claimed or done cases"}, {0}};
+static const struct command_option desk_list_options[] = {{"state", "open|claimed|done", "only such cases"}, {0}};
 static const struct command_option desk_claim_options[] = {{"as", "NAME", "who you are (default: your login name)"}, {0}};
 static const struct command_option desk_done_options[] = {{"as", "NAME", "who you are (default: your login name)"},
                                                           {"note", "TEXT", "what was done, for the record"},
@@ -36,7 +36,7 @@ static const struct command_option dead_list_options[] = {{"limit", "N", "stop a
 static const struct command_option render_options[] = {{"locale", "LOCALE", "the customer's locale (default: the set's)"},
                                                        {"channel", "CHANNEL", "email (default), sms, push or banner"},
                                                        {"data", "FILE", "JSON object with the values that the job would carry"},
-                                                       {"part", "PART", "e-mail: text (default) or html"},
+                                                       {"part", "text|html", "of an e-mail (default: text)"},
                                                        {0}};
 
 static const struct command_option preflight_options[] = {
@@ -45,11 +45,11 @@ static const struct command_option preflight_options[] = {
     {0}};
 
 static const struct command_option import_options[] = {{"complete", NULL, "the file lists all customers: mark those it does not list"},
-                                                       {"format", "FORMAT", "ndjson or csv (default: by the file's name)"},
+                                                       {"format", "ndjson|csv", "how it is written (default: by the file's name)"},
                                                        {"rejects", "OUT", "what could not be used goes here (default: FILE.rejects)"},
                                                        {"resume", NULL, "go on with an import that was interrupted"},
                                                        {0}};
-static const struct command_option export_options[] = {{"format", "FORMAT", "ndjson or csv (default: by the file's name)"}, {0}};
+static const struct command_option export_options[] = {{"format", "ndjson|csv", "how it is written (default: by the file's name)"}, {0}};
 
 const struct command command_table[] = {
     {"status", NULL, "", 0, 0, "what is in flight, per lane, channel and gateway; unaccounted", status_run, status_options},
@@ -75,6 +75,8 @@ const struct command command_table[] = {
     {"template", "check-mustache", "FILE", 1, 1, "run a case file of the Mustache specification", template_mustache_run, none},
     {"gateway", "list", "", 0, 0, "the configured gateways", gateway_list_run, none},
     {"doctor", NULL, "", 0, 0, "check configuration, Redis, templates and gateways", doctor_run, none},
+    {"completion", "bash", "", 0, 0, "a script that completes command lines; source it", completion_bash_run, none},
+    {"manual", NULL, "", 0, 0, "the list of commands as reachctl(1) has it, for scdoc", manual_run, none},
 };
 
 const size_t command_table_size = sizeof command_table / sizeof command_table[0];

@@ -47,9 +47,10 @@ format: ## format all C files
 
 # ---- docs --------------------------------------------------------------------------------------------------------------
 .PHONY: docs
-docs: $(B)/reachd ## write docs/configuration.md anew from the tables in the code
+docs: $(B)/reachd $(B)/reachctl ## write docs/configuration.md and the manual pages anew from the tables in the code
 	@{ sed '/^## Top level/,$$d' docs/configuration.md; $(B)/reachd --help-config; } > $(B)/configuration.md
 	@mv $(B)/configuration.md docs/configuration.md
+	@docs/man/generate.sh $(B)
 
 # ---- fuzz --------------------------------------------------------------------------------------------------------------
 # Each tests/fuzz/fuzz_X.c is a libFuzzer target; what it begins with: the files that FUZZ_SEEDS_X names. What is found stays in
