@@ -255,12 +255,42 @@ static void description_file_of_ones_own_is_checked_with_its_lines(void **state)
     http_kit_fini(&kit);
 }
 
+static void worked_example_of_the_documentation_is_sound(void **state) {
+    (void)state;
+    static char text[65536];
+    FILE *file = fopen("docs/gateways.md", "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    (void)fclose(file);
+    char *begin = strstr(text, "# brevo.yaml\n");
+    assert_non_null(begin);
+    char *end = strstr(begin, "```");
+    assert_non_null(end);
+    *end = '\0';
+    struct http_kit kit;
+    http_kit_init(&kit);
+    struct err err;
+    const struct http_description *description = http_description_read(http_kit_file(&kit, begin), &kit.arena, &err);
+    if (description == NULL) {
+        fail_msg("%s", err.text);
+    }
+    http_kit_fini(&kit);
+}
+
+static void every_shipped_description_is_in_the_documentation(void **state) {
+    (void)state;
+    assert_int_equal(
+        system("for f in channels/gateways/*.yaml; do n=${f##*/}; grep -q \"^| .${n%.yaml}. \" docs/gateways.md || exit 1; done"), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_shipped_description_is_sound),
         cmocka_unit_test(every_provider_gets_the_request_it_documents_and_its_answers_are_understood),
         cmocka_unit_test(mistakes_are_told_with_file_line_and_remedy),
         cmocka_unit_test(description_file_of_ones_own_is_checked_with_its_lines),
+        cmocka_unit_test(worked_example_of_the_documentation_is_sound),
+        cmocka_unit_test(every_shipped_description_is_in_the_documentation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
