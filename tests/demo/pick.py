@@ -21,7 +21,7 @@ def main(directory):
              ("%s notice show %s" % (ctl, rich["job"]), "somebody with several ways: what was tried")]
     for contact in jobs[rich["job"]]["customer"]["contacts"]:
         if contact["address"].lower() in files:
-            hints.append(("less %s" % os.path.join(directory, "peer", files[contact["address"].lower()]), "what they got"))
+            hints.append(("cat %s" % os.path.join(directory, "peer", files[contact["address"].lower()]), "what they got"))
             break
     hints += [("%s stranded" % ctl, "everybody whom nothing can reach, and why"), ("%s desk list" % ctl, "what the service desk has to do"),
               ("%s status" % ctl, "the whole picture"),
