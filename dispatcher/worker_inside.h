@@ -12,6 +12,7 @@ struct worker {
     struct work_place place;
     struct channel_env env;
     struct template_set *templates; /* owned; place.templates borrows it */
+    struct template_watch *template_watch;
     struct queue *queue;
     struct worker_watch watch;
     struct work *active; /* uthash by id */

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "dispatcher/core/hash.h"
 #include "dispatcher/core/idna.h"
+#include "dispatcher/core/lookalike.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -62,10 +63,25 @@ struct own_rule {
 struct mailbox_rules {
     struct own_rule *own;
     struct str_map by_name; /* every name and alias -> index in own */
+    struct str_map by_look; /* their skeletons (lookalike.h) */
     bool any_subdomains;
 };
 
 /* ---- compiling ----------------------------------------------------------------------------------------------------- */
+
+/* What the name looks like. A name of which ICU cannot tell looks like nothing. */
+static int add_look(struct mailbox_rules *rules, const char *name, size_t i, struct arena *arena) {
+    char skeleton[SKELETON_MAX];
+    if (lookalike_skeleton(name, skeleton) != 0) {
+        return 0;
+    }
+    const char *kept = arena_strdup(arena, skeleton);
+    if (kept == NULL) {
+        return -1;
+    }
+    (void)str_map_add(&rules->by_look, kept, i);
+    return 0;
+}
 
 static int add_name(struct mailbox_rules *rules, const char *name, size_t i, const char *what, struct arena *arena, struct err *err) {
     char ascii[DOMAIN_MAX];
@@ -83,6 +99,9 @@ static int add_name(struct mailbox_rules *rules, const char *name, size_t i, con
         return err_set(err, ERR_MEMBER, "%s: %s stands twice (a domain and its aliases may be named once)", what, ascii);
     }
     (void)str_map_add(&rules->by_name, kept, i);
+    if (add_look(rules, kept, i, arena) != 0) {
+        return err_no_memory(err);
+    }
     if (rules->own[i].main == NULL) {
         rules->own[i].main = kept;
     }
@@ -113,7 +132,7 @@ const struct mailbox_rules *mailbox_rules_new(const struct own_domain *domains, 
         names += domains[i].aliases.n;
     }
     if (rules == NULL || (rules->own = arena_array(arena, n, sizeof *rules->own)) == NULL ||
-        str_map_init(&rules->by_name, names, arena) != 0) {
+        str_map_init(&rules->by_name, names, arena) != 0 || str_map_init(&rules->by_look, names, arena) != 0) {
         (void)err_no_memory(err);
         return NULL;
     }
@@ -341,6 +360,19 @@ int mailbox_wire(const char *address, char out[MAILBOX_MAX], struct err *err) {
     }
     (void)snprintf(out, MAILBOX_MAX, "%.*s@%s", (int)parts.local_len, parts.local, domain);
     return 0;
+}
+
+const char *mailbox_warning(const struct mailbox_rules *rules, const char *canonical) {
+    char skeleton[SKELETON_MAX];
+    const char *at = strchr(canonical, '@');
+    if (at == NULL || lookalike_is_plain(canonical)) {
+        return NULL;
+    }
+    if (rules != NULL && find_rule(rules, at + 1) == NULL && lookalike_skeleton(at + 1, skeleton) == 0 &&
+        str_map_find(&rules->by_look, skeleton, NULL)) {
+        return "its domain looks like one of our own and is another";
+    }
+    return lookalike_is_mixed(canonical) ? "it mixes letters of several scripts, which makes it look like another address" : NULL;
 }
 
 int phone_check(const char *number, struct err *err) {

@@ -28,6 +28,7 @@ static void judge_contact(const struct graph *graph, size_t c, struct reach_cont
     contact->doomed = node->alive[WORLD_BEFORE] && !node->alive[WORLD_AFTER];
     contact->first = node->first;
     contact->canonical = node->canonical;
+    contact->warning = node->kind == ADDRESS_MAILBOX && node->valid ? mailbox_warning(graph->question->rules, node->canonical) : NULL;
 }
 
 static enum verdict judge_customer(const struct customer *customer, const struct reach_answer *answer) {
@@ -99,6 +100,7 @@ int reach_decide(const struct reach_question *question, struct arena *arena, str
     }
     for (size_t c = 0; c < n; c++) {
         judge_contact(&graph, c, &contacts[c]);
+        answer->n_warnings += contacts[c].warning != NULL ? 1 : 0;
         if (words_for(&graph, c, &contacts[c], err) != 0) {
             return -1;
         }

@@ -34,6 +34,7 @@ struct reach_contact {
     const char *canonical;     /* how this contact point is compared: canonical mailbox, number, token, login */
     const char *reason;        /* in words for a service desk, with addresses; never NULL */
     const char *reason_masked; /* the same with every address masked; never NULL */
+    const char *warning;       /* mailbox_warning(), or NULL: changes nothing, but somebody should look */
 };
 
 struct reach_answer {
@@ -41,6 +42,7 @@ struct reach_answer {
     bool single_route;              /* all surviving routes (the passive ones apart) share one mail domain or one gateway */
     struct reach_contact *contacts; /* one per contact point of the customer, in their order */
     size_t n_contacts;
+    size_t n_warnings; /* contact points with a warning */
 };
 
 struct reach_question {
