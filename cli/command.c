@@ -51,6 +51,11 @@ static const struct command_option import_options[] = {{"complete", NULL, "the f
                                                        {0}};
 static const struct command_option export_options[] = {{"format", "ndjson|csv", "how it is written (default: by the file's name)"}, {0}};
 
+static const struct command_option bounce_options[] = {{"recipient", "ADDRESS", "where the mail came to (default: as its header says)"},
+                                                       {"maildir", "DIR", "every mail in DIR/new and not the one on stdin"},
+                                                       {"pipe", NULL, "for a mail system: refused is 0, Redis away is 75"},
+                                                       {0}};
+
 const struct command command_table[] = {
     {"status", NULL, "", 0, 0, "what is in flight, per lane, channel and gateway; unaccounted", status_run, status_options},
     {"push", NULL, "FILE|-", 1, 1, "put jobs (NDJSON) on the queue, validated first", push_run, push_options},
@@ -67,6 +72,8 @@ const struct command command_table[] = {
      check_options},
     {"contacts", "import", "FILE", 1, 1, "customers into the contact book; never deletes", contacts_import_run, import_options},
     {"contacts", "export", "FILE|-", 1, 1, "the contact book as a file", contacts_export_run, export_options},
+    {"receipt", "bounce", "", 0, 0, "a mail that came back, on stdin: what it says goes to the receipts", receipt_bounce_run,
+     bounce_options},
     {"dead", "list", "", 0, 0, "jobs that could not be used, newest first", dead_list_run, dead_list_options},
     {"dead", "show", "ID", 1, 1, "one dead letter whole, with the reason", dead_show_run, none},
     {"template", "lint", "[DIR]", 0, 1, "check every message; exit 1 where one must not go live", template_lint_run, none},
