@@ -177,6 +177,42 @@ it_lists_desk_cases_oldest_first() {
     contains "$(ctl desk list 2>/dev/null)" 'Eve' "the text"
 }
 
+it_lets_one_person_claim_a_case() {
+    equal 0 "$(status_of ctl desk claim n3 --as Ada)" "claim"
+    equal '["claimed", "Ada", "C3"]' "$(rcli hget reach:desk n3 | json - '[d[k] for k in ("state", "claimed_by", "customer")]')" "the case"
+    equal 0 "$(status_of ctl desk claim n3 --as Ada)" "the same person again"
+    equal 1 "$(status_of ctl desk claim n3 --as Bob)" "somebody else"
+    contains "$(cat "$T/err")" 'Ada has this case' "the message"
+    equal 0 "$(status_of ctl desk claim n3 --as Bob --yes)" "taken over"
+    equal 1 "$(status_of ctl desk claim nobody --as Bob)" "no such case"
+    equal 1 "$(status_of ctl desk claim n6 --as Bob)" "a case that cannot be read"
+    equal 2 "$(env -u LOGNAME -u USER "$PYTHON" -c 'import subprocess, sys; print(subprocess.call(sys.argv[1:]))' "$CTL" --config "$CONFIG" desk claim n3 2>/dev/null)" "nobody"
+}
+
+it_asks_reachd_to_close_a_case() {
+    rcli del reach:intake reach:receipts >/dev/null
+    equal 1 "$(status_of ctl desk 'done' n3 --as Bob)" "nobody there to answer"
+    equal 0 "$(rcli xlen reach:intake)" "nothing is pushed"
+    equal 1 "$(status_of ctl desk 'done' n3 --as Ada)" "somebody else's case"
+    equal 0 "$(status_of ctl desk 'done' n3 --as Bob --note 'rang them' --reached --yes)" "done"
+    rcli xrange reach:intake - + | tail -1 >"$T/job"
+    equal '["desk", "n3", "Bob", "rang them"]' "$(json "$T/job" '[d[k] for k in ("type", "notice", "by", "note")]')" "the job"
+    rcli xrange reach:receipts - + | tail -1 >"$T/receipt"
+    equal '["n3", "acknowledged"]' "$(json "$T/receipt" '[d[k] for k in ("notice", "status")]')" "the receipt"
+}
+
+it_releases_only_what_has_a_live_record() {
+    local later
+    later=$(date -u -d '+1 hour' +%Y-%m-%dT%H:%M:%SZ)
+    rcli set 'reach:release:{C1}' '{"granted_at":"2026-01-01T00:00:00Z","expires_at":"'"$later"'","notice":"n1"}' >/dev/null
+    rcli set 'reach:release:{C2}' '{"expires_at":"'"$later"'"}' >/dev/null
+    equal 0 "$(status_of ctl release check C1)" "a live release"
+    equal 4 "$(status_of ctl release check C1 C2)" "a record that does not say on what notice"
+    equal 4 "$(status_of ctl release check C3)" "no release"
+    equal 4 "$(status_of ctl release check 'C 1')" "no id"
+    equal C1 "$(ctl release check C1 --json | json - 'd[0]["customer"]')" "JSON"
+}
+
 it_clears_only_what_has_a_live_record() {
     local later earlier
     later=$(date -u -d '+1 hour' +%Y-%m-%dT%H:%M:%SZ)
@@ -228,6 +264,33 @@ it_lists_gateways_without_redis() {
 # on_terminal COMMAND...: its output when stdout is a terminal.
 on_terminal() { script -qec "$*" /dev/null </dev/null; }
 
+it_finds_what_is_wrong_with_an_installation() {
+    equal 1 "$(status_of ctl doctor --json)" "no templates"
+    equal '["templates"]' "$(json "$T/out" '[c["check"] for c in d if not c["ok"] and c["check"] == "templates"]')" "what is wrong"
+    equal true "$(json "$T/out" 'all(c["ok"] for c in d if c["check"] in ("redis", "aof_enabled", "maxmemory_policy", "role"))')" "what is right"
+    rcli config set maxmemory-policy allkeys-lru >/dev/null
+    ctl doctor --json >"$T/out" || true
+    equal '[false]' "$(json "$T/out" '[c["ok"] for c in d if c["check"] == "maxmemory_policy"]')" "a Redis that forgets"
+    rcli config set maxmemory-policy noeviction >/dev/null
+    equal 5 "$(status_of ctl --redis "unix:$T/nobody.sock" doctor)" "no Redis"
+}
+
+it_shows_the_words() {
+    local words=$TOP/templates/messages
+    equal 0 "$(status_of ctl template lint "$words")" "lint"
+    equal 1 "$(status_of ctl template lint "$T/no-words")" "a directory that is not there"
+    contains "$(ctl template list "$words" --json | json - '[n["notice"] for n in d if "de" in n["locales"]]')" 'mail-password-disabled' "list"
+    printf '{"tests":[{"name":"a","desc":"","data":{"x":"y"},"template":"{{x}}","expected":"y"},{"name":"b","desc":"","data":{},"template":"a","expected":"b"}]}' >"$T/spec.json"
+    equal 1 "$(status_of ctl template check-mustache "$T/spec.json")" "a case that fails"
+    equal '1 passed, 1 failed' "$(cat "$T/out")" "the tally"
+    printf 'templates: {directory: %s}\n' "$words" >"$T/words.yaml"
+    printf '{"name":"Ada","account":"ada@walton.example","reset_url":"https://walton.example/reset","effective_at":"2026-12-23T18:00:00Z"}' >"$T/data.json"
+    equal 0 "$(status_of "$CTL" --config "$T/words.yaml" template render mail-password-disabled --locale de-AT --channel sms --data "$T/data.json")" "render: $(cat "$T/err")"
+    contains "$(cat "$T/out")" 'https://walton.example/reset' "the text"
+    equal 1 "$(status_of "$CTL" --config "$T/words.yaml" template render mail-password-disabled --channel sms)" "values are missing"
+    equal 2 "$(status_of "$CTL" --config "$T/words.yaml" template render x --channel pigeon)" "no such channel"
+}
+
 it_writes_no_colours_into_a_pipe_or_where_they_are_unwanted() {
     need script
     lacks "$(on_terminal "NO_COLOR=1 TERM=xterm $CTL --config $CONFIG gateway list")" $'\e[' "NO_COLOR"
@@ -250,7 +313,7 @@ it_never_ends_with_0_when_the_answer_could_not_be_written() {
 }
 
 it_watches_until_all_is_quiet() {
-    rcli del reach:intake reach:intake:bulk >/dev/null
+    rcli del reach:intake reach:intake:bulk reach:receipts >/dev/null
     rcli hdel reach:notices n1 n2 n3 n4 >/dev/null
     timeout 20 "$CTL" --config "$CONFIG" status --watch --until-idle --json >"$T/out" || fail "status --watch --until-idle"
     equal 0 "$(tail -1 "$T/out" | json - 'd["in_flight"]')" "the last line"
