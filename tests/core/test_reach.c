@@ -425,6 +425,36 @@ static void routes_that_share_a_fate_are_called_single(void **state) {
     assert_true(decide_with(&question).single_route);
 }
 
+static void look_alikes_are_reported_and_change_nothing(void **state) {
+    (void)state;
+    static const struct {
+        const char *address;
+        const char *says; /* NULL: no warning */
+    } cases[] = {
+        {"ada@example.org", NULL},
+        {"bob@walton.example", NULL},
+        {"anna@b\303\274cher.example", NULL},                          /* an own domain in IDN */
+        {"z\303\266e@m\303\274nchen.example", NULL},                   /* one script */
+        {"\320\260\320\275\320\275\320\260@example.org", NULL},        /* all Cyrillic before the '@' */
+        {"\345\261\261\343\201\256@example.org", NULL},                /* Han and Hiragana: Japanese */
+        {"\320\260da@example.org", "several scripts"},                 /* Cyrillic a, Latin da */
+        {"ada@ex\320\260mple.org", "several scripts"},                 /* in the domain */
+        {"ada@xn--exmple-4nf.org", "several scripts"},                 /* the same as an A-label */
+        {"bob@w\320\260lton.example", "looks like one of our own"},    /* Cyrillic a in our name */
+        {"bob@w\316\261lton.co.example", "looks like one of our own"}, /* Greek alpha in an alias */
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const struct contact contact = MAIL(cases[i].address);
+        struct reach_answer answer = decide(ada_dies, &contact, 1);
+        const char *warning = answer.contacts[0].warning;
+        if ((warning == NULL) != (cases[i].says == NULL) || (warning != NULL && strstr(warning, cases[i].says) == NULL)) {
+            fail_msg("%s: %s", cases[i].address, warning == NULL ? "no warning" : warning);
+        }
+        assert_int_equal(answer.n_warnings, cases[i].says == NULL ? 0 : 1);
+        assert_int_equal(answer.verdict, VERDICT_REACHABLE);
+    }
+}
+
 /* ---- time ---------------------------------------------------------------------------------------------------------- */
 
 static void at_the_boundary_a_doomed_contact_point_is_never_used(void **state) {
@@ -527,6 +557,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(an_address_that_cannot_be_one_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(a_changed_contact_point_is_weak_and_no_evidence, setup, teardown),
         cmocka_unit_test_setup_teardown(routes_that_share_a_fate_are_called_single, setup, teardown),
+        cmocka_unit_test_setup_teardown(look_alikes_are_reported_and_change_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(at_the_boundary_a_doomed_contact_point_is_never_used, setup, teardown),
         cmocka_unit_test_setup_teardown(a_chain_of_100000_forwards_is_followed_to_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(ten_thousand_contact_points_of_one_customer_are_judged, setup, teardown),
