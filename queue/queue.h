@@ -177,7 +177,7 @@ enum queue_job { QUEUE_JOB_AS_IS, QUEUE_JOB_STORE, QUEUE_JOB_DROP };
 
 struct queue_change {
     const char *id;
-    const char *customer;    /* customer's id: links the notice to it when the notice is new */
+    const char *customer;    /* customer's id, always: stands in the record; a new notice is linked to it */
     uint64_t fence_seen;     /* the token in the record the worker saw; 0: there must be no record */
     uint64_t fence;          /* the token from now on */
     enum notice_state state; /* must be held */

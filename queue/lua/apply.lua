@@ -41,10 +41,10 @@ local function verdict(i)
         return token == NONE and 'R' or 'S'
     end
     local present = sub(old, 2, 17)
-    if present == sub(A[FIRST - 1 + 2 * i], 2, 17) then
-        return 'A'
+    if present == token then
+        return 'R'
     end
-    return present == token and 'R' or 'S'
+    return present == sub(A[FIRST - 1 + 2 * i], 2, 17) and 'A' or 'S'
 end
 
 -- Who read an entry longer than a lease ago may have lost it to another who has refused or finished it: nothing begins any more.

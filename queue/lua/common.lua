@@ -91,11 +91,17 @@ end
 -- Effects: five arguments each, from ARGV[at] on: operation, key without the prefix, field, value, time.
 local EFFECT_KIND = {X = 'stream', O = 'hash', o = 'hash', H = 'hash', h = 'hash', Z = 'zset', z = 'zset'}
 
+-- Keys of ours that an effect reads or writes beside the one it names.
+local EFFECT_READS = {B = {'contacts', 'hash'}, F = {'desk', 'hash'}, G = {'holds', 'hash'}}
+
 local function demand_effects(prefix, at, n)
     for i = at, at + 5 * (n - 1), 5 do
-        local kind = EFFECT_KIND[ARGV[i]]
+        local kind, read = EFFECT_KIND[ARGV[i]], EFFECT_READS[ARGV[i]]
         if kind then
             demand(prefix .. ARGV[i + 1], kind)
+        end
+        if read then
+            demand(prefix .. read[1], read[2])
         end
     end
 end

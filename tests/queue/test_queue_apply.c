@@ -180,6 +180,112 @@ static void a_key_of_the_wrong_type_refuses_the_whole_batch_before_anything_is_w
     assert_int_equal(queue_pending(kit.queue), 0);
 }
 
+static void a_key_that_an_effect_only_reads_is_looked_at_as_well(void **state) {
+    (void)state;
+    assert_string_equal(redis_server_ask(&server, "SET", "reach:contacts", "no hash", NULL), "OK");
+    struct queue_effect book = {QUEUE_BOOK, "", "C1", "entry", 0};
+    struct queue_change change = kit_change(&kit, "n1", 0, NOTICE_SENDING);
+    change.effects = &book;
+    change.n_effects = 1;
+    unsigned refused = kit.refused;
+    kit_apply_later(&kit, &change, 1);
+    kit_until_u(&kit, &kit.refused, refused + 1);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:notices", "reach:counters", NULL), 0);
+}
+
+/* Applies a new notice `id` that has nothing but one effect. */
+static void effect_of(const char *id, struct queue_effect effect) {
+    struct queue_change change = kit_change(&kit, id, 0, NOTICE_REACHED);
+    change.effects = &effect;
+    change.n_effects = 1;
+    kit_apply(&kit, &change, 1);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+}
+
+static const int64_t far_ms = INT64_C(4102444800000);
+
+static void an_account_is_held_until_every_notice_lets_it_go(void **state) {
+    (void)state;
+    effect_of("n1", (struct queue_effect){QUEUE_HOLD, "holds", "a", "{\"notice\":\"n1\"}", 0});
+    effect_of("n2", (struct queue_effect){QUEUE_HOLD, "holds", "a", "{\"notice\":\"n2\"}", 0});
+    effect_of("n3", (struct queue_effect){QUEUE_HOLD, "holds", "a", "{\"notice\":\"n2\"}", 0}); /* again: no second time */
+    effect_of("n4", (struct queue_effect){QUEUE_UNHOLD, "holds", "a", "n1", 0});
+    assert_non_null(strstr(redis_server_ask(&server, "HGET", "reach:holds", "a", NULL), "n2"));
+    effect_of("n5", (struct queue_effect){QUEUE_UNHOLD, "holds", "a", "n2", 0});
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:holds", NULL), 0);
+    effect_of("n6", (struct queue_effect){QUEUE_UNHOLD, "holds", "a", "n2", 0}); /* nothing there: nothing happens */
+}
+
+static void a_hold_takes_the_clearance_away(void **state) {
+    (void)state;
+    assert_string_equal(redis_server_ask(&server, "SET", "reach:clearance:{a}", "{}", NULL), "OK");
+    effect_of("n1", (struct queue_effect){QUEUE_HOLD, "holds", "a", "{\"notice\":\"n1\"}", 0});
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:clearance:{a}", NULL), 0);
+}
+
+static void a_clearance_is_refused_while_another_notice_holds_the_account(void **state) {
+    (void)state;
+    static const char grant[] = "{\"granted_at\":\"2026-11-21T00:00:00Z\",\"notice\":\"n1\",\"evidence\":\"sms delivered\"}";
+    effect_of("n1", (struct queue_effect){QUEUE_HOLD, "holds", "a", "{\"notice\":\"n1\"}", 0});
+    effect_of("n2", (struct queue_effect){QUEUE_HOLD, "holds", "a", "{\"notice\":\"n2\"}", 0});
+    effect_of("n3", (struct queue_effect){QUEUE_GRANT, "clearance:{a}", "a", grant, far_ms});
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:clearance:{a}", NULL), 0);
+    assert_non_null(strstr(redis_server_ask(&server, "XREVRANGE", "reach:events", "+", "-", "COUNT", "1", NULL), "refused"));
+    effect_of("n4", (struct queue_effect){QUEUE_UNHOLD, "holds", "a", "n2", 0});
+    effect_of("n5", (struct queue_effect){QUEUE_GRANT, "clearance:{a}", "a", grant, far_ms}); /* its own hold does not stand in the way */
+    assert_string_equal(redis_server_ask(&server, "GET", "reach:clearance:{a}", NULL), grant);
+    assert_non_null(strstr(redis_server_ask(&server, "XREVRANGE", "reach:events", "+", "-", "COUNT", "1", NULL), "granted"));
+}
+
+static void a_damaged_hold_stands_in_the_way(void **state) {
+    (void)state;
+    assert_int_equal(redis_server_number(&server, "HSET", "reach:holds", "a", "{broken", NULL), 1);
+    effect_of("n1", (struct queue_effect){QUEUE_GRANT, "clearance:{a}", "a", "{\"notice\":\"n1\"}", far_ms});
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:clearance:{a}", NULL), 0);
+}
+
+static void a_book_entry_is_written_only_over_the_one_that_was_read(void **state) {
+    (void)state;
+    char seen[QUEUE_SEEN_LEN];
+    assert_int_equal(queue_book_seen(NULL, seen), 0);
+    effect_of("n1", (struct queue_effect){QUEUE_BOOK, seen, "C1", "one", 0});
+    effect_of("n2", (struct queue_effect){QUEUE_BOOK, seen, "C1", "two", 0}); /* meanwhile there is one */
+    assert_string_equal(redis_server_ask(&server, "HGET", "reach:contacts", "C1", NULL), "one");
+    assert_int_equal(queue_book_seen("one", seen), 0);
+    effect_of("n3", (struct queue_effect){QUEUE_BOOK, seen, "C1", "three", 0});
+    assert_string_equal(redis_server_ask(&server, "HGET", "reach:contacts", "C1", NULL), "three");
+}
+
+static void a_release_waits_for_every_notice_and_desk_case_of_the_customer(void **state) {
+    (void)state;
+    struct queue_effect release = {QUEUE_FREE, "release:{C1}", "C1", "{}", far_ms};
+    struct queue_change open = kit_change(&kit, "open", 0, NOTICE_STRANDED);
+    kit_apply(&kit, &open, 1);
+    effect_of("n1", release);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:release:{C1}", NULL), 0);
+    struct queue_change closed = kit_change(&kit, "open", open.fence, NOTICE_RESOLVED);
+    kit_apply(&kit, &closed, 1);
+    assert_int_equal(redis_server_number(&server, "HSET", "reach:desk", "n1", "{}", NULL), 1);
+    effect_of("n2", release);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:release:{C1}", NULL), 0);
+    assert_int_equal(redis_server_number(&server, "HDEL", "reach:desk", "n1", NULL), 1);
+    effect_of("n3", release);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:release:{C1}", NULL), 1);
+    struct queue_change again = kit_change(&kit, "n4", 0, NOTICE_SENDING);
+    kit_apply(&kit, &again, 1); /* something of theirs is open again */
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:release:{C1}", NULL), 0);
+}
+
+static void waking_a_customer_makes_waiting_notices_due_and_no_others(void **state) {
+    (void)state;
+    struct queue_change changes[3] = {kit_change(&kit, "waits", 0, NOTICE_STRANDED), kit_change(&kit, "in-hand", 0, NOTICE_SENDING),
+                                      kit_change(&kit, "done", 0, NOTICE_REACHED)};
+    kit_apply(&kit, changes, 3);
+    effect_of("n1", (struct queue_effect){QUEUE_WAKE, "due", "C1", NULL, far_ms});
+    assert_int_equal(redis_server_number(&server, "ZCARD", "reach:due", NULL), 1);
+    assert_string_equal(redis_server_ask(&server, "ZSCORE", "reach:due", "waits", NULL), "4102444800000");
+}
+
 static void a_batch_larger_than_the_stack_of_lua_goes_through(void **state) {
     (void)state;
     enum { N = 4096 };
@@ -343,6 +449,14 @@ int main(void) {
         TEST(the_same_batch_applied_twice_counts_once),
         TEST(effects_job_due_and_acknowledgement_happen_together),
         TEST(a_key_of_the_wrong_type_refuses_the_whole_batch_before_anything_is_written),
+        TEST(a_key_that_an_effect_only_reads_is_looked_at_as_well),
+        TEST(an_account_is_held_until_every_notice_lets_it_go),
+        TEST(a_hold_takes_the_clearance_away),
+        TEST(a_clearance_is_refused_while_another_notice_holds_the_account),
+        TEST(a_damaged_hold_stands_in_the_way),
+        TEST(a_book_entry_is_written_only_over_the_one_that_was_read),
+        TEST(a_release_waits_for_every_notice_and_desk_case_of_the_customer),
+        TEST(waking_a_customer_makes_waiting_notices_due_and_no_others),
         TEST(a_batch_larger_than_the_stack_of_lua_goes_through),
         TEST(tokens_survive_exactly),
         TEST(every_connection_gets_tokens_of_its_own),
