@@ -49,7 +49,21 @@ static int32_t to_unicode(const char *domain, char *out, int32_t cap) {
     return U_SUCCESS(status) && len < cap ? len : -1;
 }
 
+/* ASCII and the Latin letters up to U+017F: one script, seen without asking. */
+static bool is_latin(const char *part, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)part[i];
+        if (c > 0xc5 || c == 0xc2) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool part_is_mixed(const char *part, size_t len) {
+    if (is_latin(part, len)) {
+        return false;
+    }
     UErrorCode status = U_ZERO_ERROR;
     int32_t found = uspoof_checkUTF8(spoof, part, (int32_t)len, NULL, &status);
     return U_SUCCESS(status) && found != 0;
