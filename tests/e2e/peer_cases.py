@@ -419,6 +419,18 @@ class Process(unittest.TestCase):
             self.assertEqual(len(peer.index()), 20)
             peer.process = None
 
+    def test_traces_conversations_but_no_credentials(self):
+        with Peer("--trace", "--auth", "user:secret", "--auth-in-clear") as peer:
+            with smtplib.SMTP("127.0.0.1", peer.smtp) as client:
+                client.login("user", "secret")
+                client.sendmail("a@b.example", ["c@d.example"], MAIL)
+            with open(os.path.join(peer.store, "trace.log")) as file:
+                trace = file.read()
+            for line in ("1 S: 220 sandbox-peer ESMTP", "1 C: AUTH (not shown)", "1 C: rcpt TO:<c@d.example>", "1 S: 250 2.1.5 ok", "1 S: 250 2.0.0 kept as 1"):
+                self.assertIn(line + "\n", trace)
+            for secret in ("secret", base64.b64encode(b"\0user\0secret").decode(), "hello"):
+                self.assertNotIn(secret, trace)
+
     def test_quiet_store_only_counts(self):
         with Peer("--quiet-store") as peer:
             post(peer, "/sms", '{"to":"+441"}')

@@ -21,6 +21,7 @@
 #include <event2/listener.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void smtp_pump(struct smtp_session *session);
 static void on_read(struct bufferevent *bev, void *ctx);
@@ -170,12 +171,19 @@ static int read_line(struct smtp_session *session, char **line_r) {
     return *line_r != NULL;
 }
 
+/* Credentials do not go into the trace. */
+static void trace_line(const struct smtp_session *session, const char *line) {
+    bool secret = session->state == SMTP_AUTH_LINE || strncasecmp(line, "AUTH ", 5) == 0;
+    const char *shown = secret ? "AUTH (not shown)" : line;
+    sink_trace(session->server->world->sink, session->number, "C", shown, strlen(shown));
+}
+
 static bool step_line(struct smtp_session *session) {
     char *line = NULL;
     if (!read_line(session, &line)) {
         return false;
     }
-    sink_trace(session->server->world->sink, session->number, "C", line, session->state == SMTP_AUTH_LINE ? 0 : strlen(line));
+    trace_line(session, line);
     if (session->state == SMTP_AUTH_LINE) {
         smtp_auth_line(session, line);
     } else {
