@@ -68,6 +68,17 @@ static int add_to_version(struct files *files, const char *path, const char *tex
     return 0;
 }
 
+static int keep(struct files *files, const char *path, const char *text, size_t len) {
+    struct kept_file *file = arena_alloc(files->arena, sizeof *file);
+    char *bytes = arena_strndup(files->arena, text, len);
+    if (file == NULL || bytes == NULL) {
+        return report_error(files->report, path, 0, "out of memory");
+    }
+    *file = (struct kept_file){.next = files->kept, .path = arena_strdup(files->arena, path), .bytes = bytes, .len = len};
+    files->kept = file;
+    return file->path == NULL ? report_error(files->report, path, 0, "out of memory") : 0;
+}
+
 /* "\r\n" becomes "\n"; a byte order mark goes. */
 static size_t normalize(char *text, size_t len) {
     size_t from = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
@@ -138,7 +149,8 @@ int files_read(struct files *files, const char *path, struct source *source) {
     int rc = -1;
     char *text = malloc(FILE_MAX_BYTES + 2);
     ssize_t len = text == NULL ? report_error(files->report, path, 0, "out of memory") : read_all(files, fd, path, text);
-    if (len >= 0 && add_to_version(files, path, text, (size_t)len) == 0 && check_text(files, path, text, (size_t)len) == 0) {
+    if (len >= 0 && add_to_version(files, path, text, (size_t)len) == 0 && keep(files, path, text, (size_t)len) == 0 &&
+        check_text(files, path, text, (size_t)len) == 0) {
         source->len = normalize(text, (size_t)len);
         source->text = arena_strndup(files->arena, text, source->len);
         source->file = arena_strdup(files->arena, path);

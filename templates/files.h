@@ -12,6 +12,7 @@ struct files {
     struct arena *arena; /* of the set: file texts live as long as it does */
     struct template_report *report;
     EVP_MD_CTX *hash;
+    struct kept_file *kept; /* what was read, the last first */
 };
 
 /* 0, or -1 with *err. */

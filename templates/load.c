@@ -298,6 +298,7 @@ static int load_all(struct loader *loader, struct err *err) {
     if (loader->report->n_errors > 0) {
         return report_to_err(loader->report, err);
     }
+    set->files = loader->files.kept;
     return files_version(&loader->files, set->version, err);
 }
 

@@ -89,8 +89,17 @@ struct locale_frame {
     struct program check_text;
 };
 
+/* A file as it was read, for template_set_keep(). */
+struct kept_file {
+    struct kept_file *next;
+    const char *path; /* relative to the set */
+    const char *bytes;
+    size_t len;
+};
+
 struct template_set {
     struct arena arena;
+    struct kept_file *files;
     char version[65];
     struct company company;
     struct locale_frame *frames;

@@ -37,6 +37,13 @@ void template_set_free(struct template_set *set);
 /* Content hash (SHA-256, 64 hex digits) of everything the set was made from. */
 const char *template_set_version(const struct template_set *set);
 
+/* Keeps the set's files, byte for byte, below <archive>/<version>/, so that a message can be made again as it was sent. The archive
+ * directory must exist; a version that is kept already stays as it is. 0, or -1 with *err. */
+int template_set_keep(const struct template_set *set, const char *archive, struct err *err);
+
+/* Loads a kept version. NULL with *err: ERR_UNKNOWN where it is not kept, ERR_CONFLICT where its files are not what they were. */
+struct template_set *template_set_load_kept(const char *archive, const char *version, struct err *err);
+
 /* 1 where the set has the notice, else 0. */
 int template_has(const struct template_set *set, const char *notice);
 
