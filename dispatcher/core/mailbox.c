@@ -362,6 +362,15 @@ int mailbox_wire(const char *address, char out[MAILBOX_MAX], struct err *err) {
     return 0;
 }
 
+bool mailbox_is_sendable(const char *address) {
+    for (const char *p = address; *p != '\0' && *p != '@'; p++) {
+        if ((*p & 0x80) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 const char *mailbox_warning(const struct mailbox_rules *rules, const char *canonical) {
     char skeleton[SKELETON_MAX];
     const char *at = strchr(canonical, '@');

@@ -43,6 +43,9 @@ int mailbox_canon_domain(const struct mailbox_rules *rules, const char *domain, 
  * *err for an address that needs SMTPUTF8 (RFC 6531), which libesmtp cannot send. */
 int mailbox_wire(const char *address, char out[MAILBOX_MAX], struct err *err);
 
+/* Whether mail can be sent to a valid address at all: mailbox_wire() would take it. */
+bool mailbox_is_sendable(const char *address);
+
 /* A sentence about a canonical mailbox that the eye may take for another: one whose parts mix scripts, or whose domain looks like an own
  * domain and is none. NULL for any other. It does not make the address a wrong one. The sentence is a constant. */
 const char *mailbox_warning(const struct mailbox_rules *rules, const char *canonical);

@@ -22,10 +22,12 @@ const char *verdict_name(enum verdict verdict) {
 
 static void judge_contact(const struct graph *graph, size_t c, struct reach_contact *contact) {
     const struct node *node = &graph->nodes[graph->node_of[c]];
-    contact->survives = node->alive[WORLD_AFTER];
+    /* A mailbox that works, but not for mail from here, may hold up others that forward to it; it is no way to the customer. */
+    bool sendable = node->kind != ADDRESS_MAILBOX || mailbox_is_sendable(graph->question->customer->contacts[c].address);
+    contact->survives = node->alive[WORLD_AFTER] && sendable;
     contact->weak = contact->survives && (node->status == CONTACT_UNVERIFIED || node->changed);
     contact->evidence_counts = contact->survives && !node->changed;
-    contact->doomed = node->alive[WORLD_BEFORE] && !node->alive[WORLD_AFTER];
+    contact->doomed = node->alive[WORLD_BEFORE] && !node->alive[WORLD_AFTER] && sendable;
     contact->first = node->first;
     contact->canonical = node->canonical;
     contact->warning = node->kind == ADDRESS_MAILBOX && node->valid ? mailbox_warning(graph->question->rules, node->canonical) : NULL;

@@ -1,7 +1,8 @@
 /* reach: who can still be reached once the change is in force. Pure: inputs in, a verdict and its reasons out.
  *
  * A contact point survives only if it is not doomed, its status allows it, all of its `depends_on` survive and, where
- * `forwards_to` is given, at least one target survives (least fixed point: a loop without a real mailbox does not). */
+ * `forwards_to` is given, at least one target survives (least fixed point: a loop without a real mailbox does not). An e-mail
+ * address that mail cannot be sent to from here (a local part outside ASCII) is no way to the customer and does not survive. */
 #ifndef REACH_CORE_REACH_H
 #define REACH_CORE_REACH_H
 

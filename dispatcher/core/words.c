@@ -161,6 +161,9 @@ static const char *condition_reason(const struct graph *graph, size_t c, bool ma
 }
 
 static const char *dead_reason(const struct graph *graph, size_t c, const struct node *node, bool masked) {
+    if (node->alive[WORLD_AFTER]) {
+        return "mail cannot be sent to it from here: the part before the '@' is not ASCII (it needs SMTPUTF8)";
+    }
     if (!node->valid) {
         return join(graph->arena, "it cannot be used: ", node->invalid, NULL);
     }

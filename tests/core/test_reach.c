@@ -183,6 +183,12 @@ static const struct reach_case ada_cases[] = {
      2,
      "dd",
      VERDICT_STRANDED},
+    {"mail cannot be sent outside ASCII", {MAIL("z\303\266e@example.org")}, 1, "n", VERDICT_STRANDED},
+    {"but such a mailbox can hold up another",
+     {MAIL("ada@alumni.example", FORWARDS("z\303\266e@example.org")), MAIL("z\303\266e@example.org")},
+     2,
+     "yn",
+     VERDICT_REACHABLE},
     {"the same text on two channels is two contact points", {PUSH("x", IS(BOUNCED)), BANNER("x")}, 2, "ny", VERDICT_PASSIVE},
 };
 
@@ -451,7 +457,7 @@ static void look_alikes_are_reported_and_change_nothing(void **state) {
             fail_msg("%s: %s", cases[i].address, warning == NULL ? "no warning" : warning);
         }
         assert_int_equal(answer.n_warnings, cases[i].says == NULL ? 0 : 1);
-        assert_int_equal(answer.verdict, VERDICT_REACHABLE);
+        assert_int_equal(answer.verdict, mailbox_is_sendable(cases[i].address) ? VERDICT_REACHABLE : VERDICT_STRANDED);
     }
 }
 
