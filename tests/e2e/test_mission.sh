@@ -256,6 +256,24 @@ it_does_not_clear_on_what_was_sent_to_an_unverified_address() {
     equal 0 "$(allowed release quin)" "release"
 }
 
+# suspect ID CUSTOMER CONTACT: a notice after an attack that may have changed contact points
+suspect() {
+    job "{\"v\":1,\"type\":\"notice\",\"id\":\"$1\",\"notice\":\"mail-password-disabled\",\"customer\":{\"id\":\"$2\",\"locale\":\"en\",
+        \"contacts\":[$3]},\"disables\":{\"accounts\":[\"$2@walton.example\"]},\"suspect_since\":\"2026-01-01T00:00:00Z\",
+        \"data\":{\"reset_url\":\"https://walton.example/reset\"}}"
+}
+
+it_tells_the_previous_address_too_where_a_contact_point_was_changed_under_suspicion() {
+    suspect n23 sue '{"channel":"email","address":"thief@example.net","changed_at":"2026-01-02T00:00:00Z","previous_address":"sue@example.org"}'
+    comes_to n23 reached
+    contains "$(ctl notice show n23)" "s••@example.org" "the previous address"
+    contains "$(ctl notice show n23)" "t••@example.net" "the changed address"
+    equal 1 "$(allowed clearance sue@walton.example)" "clearance on the previous address"
+    suspect n24 tom '{"channel":"email","address":"thief@example.net","changed_at":"2026-01-02T00:00:00Z"}'
+    comes_to n24 stranded
+    equal 0 "$(allowed clearance tom@walton.example)" "clearance on a changed address alone"
+}
+
 it_answers_no_to_whatever_is_not_a_record_of_reachd() {
     rcli SET 'reach:clearance:{m@walton.example}' yes >/dev/null
     rcli SET 'reach:clearance:{n@walton.example}' '{"granted_at":"2026-01-01T00:00:00Z","notice":"n1"}' >/dev/null
