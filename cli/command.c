@@ -33,6 +33,7 @@ static const struct command_option desk_done_options[] = {{"as", "NAME", "who yo
                                                           {0}};
 static const struct command_option check_options[] = {{"stdin", NULL, "read them from standard input, one a line"}, {0}};
 static const struct command_option dead_list_options[] = {{"limit", "N", "stop after N (default 100; 0: all)"}, {0}};
+static const struct command_option serve_options[] = {{"port", "PORT", "on this port (default: a free one)"}, {0}};
 static const struct command_option render_options[] = {{"locale", "LOCALE", "the customer's locale (default: the set's)"},
                                                        {"channel", "CHANNEL", "email (default), sms, push or banner"},
                                                        {"data", "FILE", "JSON object with the values that the job would carry"},
@@ -79,6 +80,8 @@ const struct command command_table[] = {
     {"template", "lint", "[DIR]", 0, 1, "check every message; exit 1 where one must not go live", template_lint_run, none},
     {"template", "list", "[DIR]", 0, 1, "notices and the locales they are written in", template_list_run, none},
     {"template", "render", "NOTICE", 1, 1, "the exact text that a customer would get", template_render_run, render_options},
+    {"template", "serve", "[DIR]", 0, 1, "a page on loopback that shows the messages while they are written", template_serve_run,
+     serve_options},
     {"template", "check-mustache", "FILE", 1, 1, "run a case file of the Mustache specification", template_mustache_run, none},
     {"gateway", "list", "", 0, 0, "the configured gateways", gateway_list_run, none},
     {"doctor", NULL, "", 0, 0, "check configuration, Redis, templates and gateways", doctor_run, none},

@@ -170,7 +170,7 @@ static enum ctl_exit parse_command(int argc, char **argv, struct parsed *parsed)
     (void)snprintf(called, sizeof called, "reachctl %s", command_name(parsed->call.command, name, sizeof name));
     argv[0] = called;
     struct second_step second = {.parsed = parsed};
-    const struct argp argp = {.options = options,
+    const struct argp argp = {.options = options[0].name == NULL ? NULL : options, /* glibc loses memory over an empty list */
                               .parser = parse_second,
                               .args_doc = parsed->call.command->arguments,
                               .doc = parsed->call.command->help,

@@ -291,6 +291,17 @@ it_shows_the_words() {
     equal 2 "$(status_of "$CTL" --config "$T/words.yaml" template render x --channel pigeon)" "no such channel"
 }
 
+it_serves_the_words_on_loopback_until_it_is_stopped() {
+    start preview "$CTL" --config "$CONFIG" template serve "$TOP/templates/messages"
+    wait_until 20 "the page's address" grep -q '^http://127.0.0.1:' "$T/preview.log"
+    "$PYTHON" -c 'import sys, urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1], None, 10).read().decode())' \
+        "$(head -1 "$T/preview.log")" >"$T/page"
+    contains "$(cat "$T/page")" '<html' "the page"
+    stop preview INT
+    equal 0 "$STATUS" "interrupted"
+    equal 2 "$(status_of ctl template serve --port x)" "no port"
+}
+
 it_writes_no_colours_into_a_pipe_or_where_they_are_unwanted() {
     need script
     lacks "$(on_terminal "NO_COLOR=1 TERM=xterm $CTL --config $CONFIG gateway list")" $'\e[' "NO_COLOR"
