@@ -69,6 +69,6 @@ struct template_values {
  * stay. Everything lives in `arena`. 0; -1 with *err: ERR_UNKNOWN (member "notice" or "customer.locale"), ERR_MEMBER with member
  * "data.<name>" for a missing or wrong value, ERR_LIMIT where the result is too long for the channel. */
 int template_render(const struct template_set *set, const char *notice, const char *wanted_locale, enum channel_id channel,
-                    const struct template_values *values, struct arena *arena, struct message *message, struct err *err);
+                    const struct template_values *given, struct arena *arena, struct message *message, struct err *err);
 
 #endif
