@@ -57,9 +57,26 @@ int http_description_check(const struct http_description *description, struct er
     return check_auth(description, err);
 }
 
+/* Whether a row's slot holds nothing. */
+static bool is_unset(const struct conf_key *key, const void *slot) {
+    switch (key->type) {
+    case CONF_BOOL: return !*(const bool *)slot;
+    case CONF_STRINGS: return ((const struct conf_strings *)slot)->n == 0;
+    case CONF_PAIRS: return ((const struct conf_pairs *)slot)->n == 0;
+    case CONF_CHOICE:
+    case CONF_DURATION: return *(const int64_t *)slot == 0;
+    default: return *(const char *const *)slot == NULL;
+    }
+}
+
 bool http_description_is_empty(const struct http_description *description) {
-    static const struct http_description empty;
-    return memcmp(description, &empty, sizeof empty) == 0;
+    for (size_t i = 0; i < http_description_table.n_keys; i++) {
+        const struct conf_key *key = &http_description_table.keys[i];
+        if (!is_unset(key, (const char *)description + key->offset)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- constants ------------------------------------------------------------------------------------------------------- */

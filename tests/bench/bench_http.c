@@ -10,6 +10,7 @@
 #include "base/conf.h"
 #include "channels/http.h"
 #include "channels/http_settings.h"
+#include "tests/support/shell.h"
 
 #include <curl/curl.h>
 #include <event2/event.h>
@@ -264,8 +265,13 @@ static void measure(void (*what)(const struct load *load), const struct load *lo
     best->cpu_us = best->cpu_us == 0 || cpu_us < best->cpu_us ? cpu_us : best->cpu_us;
 }
 
+/* The k-th argument as a number, or what is usual. */
+static int number(int argc, char **argv, int k, int usual) {
+    return argc > k ? (int)strtol(argv[k], NULL, 10) : usual;
+}
+
 int main(int argc, char **argv) {
-    struct load load = {.n = argc > 1 ? atoi(argv[1]) : 50000, .at_once = argc > 2 ? atoi(argv[2]) : 32};
+    struct load load = {.n = number(argc, argv, 1, 50000), .at_once = number(argc, argv, 2, 32)};
     if (load.n < load.at_once || load.at_once < 1 || load.at_once > AT_ONCE_MAX) {
         (void)fprintf(stderr, "usage: bench_http [REQUESTS] [AT-ONCE 1..%d]\n", AT_ONCE_MAX);
         return 2;
@@ -286,7 +292,7 @@ int main(int argc, char **argv) {
     (void)waitpid(nginx, NULL, 0);
     char clear[80];
     (void)snprintf(clear, sizeof clear, "rm -rf %s", dir);
-    (void)system(clear);
+    (void)shell(clear);
     double speed = driver.per_second / bare.per_second;
     double cpu = driver.cpu_us / bare.cpu_us;
     (void)printf("bare libcurl multi loop  %8.0f requests/s  %6.1f us CPU/request\n", bare.per_second, bare.cpu_us);

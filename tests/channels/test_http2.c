@@ -1,6 +1,7 @@
 /* test_http2: HTTP/2 against nghttpd: many messages over one connection, and TLS that is verified. Skipped where nghttpd is missing. */
 #include "channels/http.h"
 #include "tests/support/http_kit.h"
+#include "tests/support/shell.h"
 
 #include <arpa/inet.h>
 #include <event2/event.h>
@@ -37,13 +38,13 @@ static void make_files(const char *dir) {
                    "-addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem 2>/dev/null && "
                    "printf '{\"id\":\"x1\",\"status\":\"queued\"}' > send",
                    dir);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(shell(command), 0);
 }
 
 static void clear_files(const char *dir) {
     char command[100];
     (void)snprintf(command, sizeof command, "rm -rf %s", dir);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(shell(command), 0);
 }
 
 static int connected(int port) {
@@ -87,7 +88,7 @@ static void start_server(struct bench *bench) {
 }
 
 static void begin(struct bench *bench, const char *more) {
-    if (system("command -v nghttpd openssl >/dev/null") != 0) {
+    if (shell("command -v nghttpd openssl >/dev/null") != 0) {
         skip();
     }
     memset(bench, 0, sizeof *bench);

@@ -7,6 +7,7 @@
 #include "channels/http.h"
 #include "channels/listener.h"
 #include "tests/support/http_kit.h"
+#include "tests/support/shell.h"
 
 #include <arpa/inet.h>
 #include <event2/event.h>
@@ -80,7 +81,7 @@ static int loopback_up(void) {
 
 /* 0, or -1 where this test cannot run here. */
 static int fence(void) {
-    if (system("command -v bearerbox smsbox >/dev/null && test -x /usr/lib/kannel/test/fakesmsc") != 0) {
+    if (shell("command -v bearerbox smsbox >/dev/null && test -x /usr/lib/kannel/test/fakesmsc") != 0) {
         return -1;
     }
     return unshare(geteuid() == 0 ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) < 0 ? -1 : loopback_up();
@@ -193,7 +194,7 @@ static void end(struct bench *bench) {
     stop(bench->bearerbox);
     char clear[80];
     (void)snprintf(clear, sizeof clear, "rm -rf %s", bench->dir);
-    assert_int_equal(system(clear), 0);
+    assert_int_equal(shell(clear), 0);
 }
 
 /* Runs the loop until a receipt is there, for so long at most. */
@@ -209,7 +210,7 @@ static void wait_receipt(struct bench *bench, int wait_ms) {
 static bool log_holds(const struct bench *bench, const char *log, const char *text) {
     char command[300];
     (void)snprintf(command, sizeof command, "grep -qF '%s' %s/%s", text, bench->dir, log);
-    return system(command) == 0;
+    return shell(command) == 0;
 }
 
 static void message_reaches_the_fake_smsc_and_its_delivery_report_comes_back(void **state) {

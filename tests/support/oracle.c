@@ -1,6 +1,8 @@
 /* oracle: see oracle.h. One node process per question, over two pipes. */
 #include "tests/support/oracle.h"
 
+#include "tests/support/shell.h"
+
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -45,7 +47,7 @@ static json_t *exchange(int write_fd, int read_fd, const char *text) {
 static bool is_ready(void) {
     static int ready = -1;
     if (ready < 0) {
-        ready = system("bash -c '. tests/support/lib.sh && need_npm' >/dev/null 2>&1") == 0;
+        ready = shell("exec bash -c '. tests/support/lib.sh && need_npm' >/dev/null 2>&1") == 0;
     }
     return ready == 1;
 }
