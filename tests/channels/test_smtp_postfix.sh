@@ -91,6 +91,7 @@ write_master_cf() {
         tls_service expired "$EXPIRED_PORT"
         tls_service wrong "$WRONG_PORT"
         tls_service self "$SELF_PORT"
+        tls_service good "$WRAPPED_PORT" smtpd_tls_wrappermode=yes
         tls_service good "$AUTH_PORT" smtpd_sasl_auth_enable=yes smtpd_recipient_restrictions=permit_sasl_authenticated,reject
         printf 'fails unix - n n - - pipe\n flags= user=nobody argv=%s\n' "$PF/fails"
         cat <<'CF'
@@ -117,7 +118,7 @@ start_postfix() {
     mkdir -p "$PF"/{etc,queue,data,log,mail}
     chown postfix "$PF/data" "$PF/mail"
     PLAIN_PORT=$(free_port) GOOD_PORT=$(free_port) EXPIRED_PORT=$(free_port) WRONG_PORT=$(free_port) SELF_PORT=$(free_port)
-    AUTH_PORT=$(free_port)
+    AUTH_PORT=$(free_port) WRAPPED_PORT=$(free_port)
     make_certs >"$T/certs.log" 2>&1 || fail "no certificates"
     write_main_cf
     write_master_cf
@@ -240,6 +241,38 @@ password_file: $T/wrong-password" ada@post.example bob@post.example
     equal "retry gateway 535 5.7.8" "$(outcome_of bob@post.example)" "wrong password"
     send_to localhost "$AUTH_PORT" "ca_file: $CA.pem" ada@post.example
     equal "rejected none 554 5.7.1" "$(outcome_of ada@post.example)" "no login"
+}
+
+# start_stunnel CHECKHOST: as docs/email.md has it, on $STUNNEL_PORT.
+start_stunnel() {
+    STUNNEL_PORT=$(free_port)
+    cat >"$T/stunnel.conf" <<CF
+foreground = yes
+pid =
+[smtps]
+client = yes
+accept = 127.0.0.1:$STUNNEL_PORT
+connect = 127.0.0.1:$WRAPPED_PORT
+verifyChain = yes
+CAfile = $CA.pem
+checkHost = $1
+sni = $1
+sslVersionMin = TLSv1.2
+CF
+    start stunnel stunnel "$T/stunnel.conf"
+    wait_until 10 "stunnel listens" "$PYTHON" -c "import socket; socket.create_connection(('127.0.0.1', $STUNNEL_PORT), 1)"
+}
+
+it_reaches_a_server_with_tls_from_the_first_byte_through_stunnel() {
+    command -v stunnel >/dev/null || { printf '(no stunnel here) '; return; }
+    start_stunnel localhost
+    send_to 127.0.0.1 "$STUNNEL_PORT" "$PLAIN_YAML" ada@post.example
+    equal "sent none 250 2.0.0" "$(outcome_of ada@post.example)" "through stunnel"
+    stop stunnel
+    start_stunnel other.example
+    send_to 127.0.0.1 "$STUNNEL_PORT" "$PLAIN_YAML" ada@post.example
+    equal "retry gateway " "$(outcome_of ada@post.example)" "a certificate for somebody else"
+    stop stunnel
 }
 
 it_carries_a_thousand_mails() {
