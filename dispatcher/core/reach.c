@@ -115,10 +115,13 @@ int reach_decide(const struct reach_question *question, struct arena *arena, str
 }
 
 enum reach_use reach_use_at(const struct reach_contact *contact, const struct contact *point, int64_t effective_at_ms, int64_t now_ms) {
+    if (!status_usable(point->status)) {
+        return REACH_NEVER; /* it may have bounced since the answer was made */
+    }
     if (contact->survives) {
         return REACH_EVIDENCE;
     }
-    return contact->doomed && status_usable(point->status) && now_ms < effective_at_ms ? REACH_EARLY_WARNING : REACH_NEVER;
+    return contact->doomed && now_ms < effective_at_ms ? REACH_EARLY_WARNING : REACH_NEVER;
 }
 
 /* ---- previous addresses -------------------------------------------------------------------------------------------- */

@@ -65,8 +65,9 @@ struct reach_question {
  * The same address given twice is one contact point: the worse status and the conditions of all its entries hold. */
 int reach_decide(const struct reach_question *question, struct arena *arena, struct reach_answer *answer, struct err *err);
 
-/* May this contact point carry this message now? The check that is made again at every attempt (P2): a surviving one always, a
- * doomed one (status permitting) only strictly before `effective_at_ms` and only as an early warning. effective_at_ms 0: the
+/* May this contact point carry this message now? The check that is made again at every attempt (P2), status permitting: a surviving
+ * one always, a doomed one only strictly before `effective_at_ms` and only as an early warning. `point` is the contact point as it is
+ * known now. effective_at_ms 0: the
  * change is in force already. */
 enum reach_use { REACH_NEVER, REACH_EARLY_WARNING, REACH_EVIDENCE };
 enum reach_use reach_use_at(const struct reach_contact *contact, const struct contact *point, int64_t effective_at_ms, int64_t now_ms);

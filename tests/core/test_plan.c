@@ -299,6 +299,18 @@ static void the_stranded_get_one_early_warning_per_address_before_the_change(voi
     expect_kind(&j, 5000, PLAN_STRANDED);
 }
 
+static void an_early_warning_is_no_evidence_even_where_the_address_lives_after_all(void **state) {
+    (void)state;
+    struct journey j;
+    journey_start(&j, one_mail, 1);
+    j.tries[0] = (struct plan_try){.step = 0, .attempts = 1, .last = OUTCOME_SENT, .best = EVIDENCE_ACKNOWLEDGED, .early_warning = true};
+    plan_contact_key(CHANNEL_EMAIL, "ada@example.org", j.tries[0].contact_key);
+    j.n_tries = 1;
+    assert_false(ask_send(&j, 500, STEP_EMAIL, 0).early_warning);
+    assert_int_equal(plan_proven(&j.tries[0], &steps[0], 500), EVIDENCE_NONE);
+    assert_null(plan_find_try(&(struct plan_question){&security, &j.customer, &j.reach, j.tries, 1, 0, 0, 500}, 0, 0));
+}
+
 static void no_early_warning_once_the_change_is_in_force(void **state) {
     (void)state;
     struct journey j;
@@ -550,6 +562,7 @@ int main(void) {
         cmocka_unit_test(a_banner_is_waited_for_until_the_notice_expires),
         cmocka_unit_test(who_has_only_a_banner_gets_it_and_the_desk),
         cmocka_unit_test(the_stranded_get_one_early_warning_per_address_before_the_change),
+        cmocka_unit_test(an_early_warning_is_no_evidence_even_where_the_address_lives_after_all),
         cmocka_unit_test(no_early_warning_once_the_change_is_in_force),
         cmocka_unit_test(the_reachable_get_no_early_warning),
         cmocka_unit_test(who_has_only_a_banner_is_warned_early_first),

@@ -496,6 +496,21 @@ static void at_the_boundary_a_doomed_contact_point_is_never_used(void **state) {
     }
 }
 
+static void a_contact_point_that_bounced_since_the_answer_is_not_used(void **state) {
+    (void)state;
+    const struct contact contacts[] = {MAIL("ada@walton.example"), MAIL("ada@example.org")};
+    struct reach_answer answer = decide(ada_dies, contacts, 2);
+    static const enum contact_status dead[] = {CONTACT_BOUNCED, CONTACT_BLOCKED, CONTACT_WITHDRAWN};
+    for (size_t i = 0; i < COUNT_OF(dead); i++) {
+        for (size_t c = 0; c < 2; c++) {
+            struct contact now = contacts[c];
+            assert_int_not_equal(reach_use_at(&answer.contacts[c], &now, 100, 99), REACH_NEVER);
+            now.status = dead[i];
+            assert_int_equal(reach_use_at(&answer.contacts[c], &now, 100, 99), REACH_NEVER);
+        }
+    }
+}
+
 /* ---- bad and big input --------------------------------------------------------------------------------------------- */
 
 static struct contact *many(size_t n, size_t text_bytes, char **texts_r) {
@@ -565,6 +580,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(routes_that_share_a_fate_are_called_single, setup, teardown),
         cmocka_unit_test_setup_teardown(look_alikes_are_reported_and_change_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(at_the_boundary_a_doomed_contact_point_is_never_used, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_contact_point_that_bounced_since_the_answer_is_not_used, setup, teardown),
         cmocka_unit_test_setup_teardown(a_chain_of_100000_forwards_is_followed_to_its_end, setup, teardown),
         cmocka_unit_test_setup_teardown(ten_thousand_contact_points_of_one_customer_are_judged, setup, teardown),
     };
