@@ -96,10 +96,6 @@ it_the_example_configuration_is_in_order() {
     equal 0 "$(status_of "$B/reachd" --config "$T/reachd.yaml" --check-config)" "check-config: $(cat "$T/err")"
 }
 
-it_the_sandbox_configuration_is_in_order() {
-    equal 0 "$(status_of "$B/reachd" --config deploy/reachd.sandbox.yaml --check-config)" "check-config: $(cat "$T/err")"
-}
-
 # Every value that the example shows in a comment is the default, unless the line says otherwise.
 it_the_commented_values_are_the_defaults() {
     local key value n=0
