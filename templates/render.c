@@ -74,7 +74,7 @@ static const struct locale_words *exact_locale(const struct notice_words *notice
 }
 
 static const struct locale_words *same_language(const struct notice_words *notice, const char *wanted) {
-    size_t language = strcspn(wanted, "-");
+    size_t language = strcspn(wanted, "-_"); /* some systems write en_GB */
     for (size_t i = 0; i < notice->n_locales; i++) {
         const char *locale = notice->locales[i].locale;
         if (strcspn(locale, "-") == language && strncasecmp(locale, wanted, language) == 0) {

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../support/lib.sh"
 # shellcheck source=tests/templates/npm.sh
 . "$TOP/tests/templates/npm.sh"
-cd "$TOP"
+cd "$TOP" || exit
 
 ours=0
 "$B/tests/bench/bench_render" || ours=$?

@@ -6,7 +6,7 @@
 . "$TOP/tests/templates/npm.sh"
 need reachctl
 need_words_npm
-cd "$TOP"
+cd "$TOP" || exit
 
 # Every tenth of 37,000 values in four channels each; WORDS_CORPUS=all takes every third (a minute or more).
 it_parses_back_with_the_shape_it_had() {

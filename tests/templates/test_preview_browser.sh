@@ -7,7 +7,7 @@
 . "$TOP/tests/templates/npm.sh"
 need chromium
 need_words_npm
-cd "$TOP"
+cd "$TOP" || exit
 
 it_shows_a_writer_what_customers_will_see() {
     local shots=${SHOTS:-$T/shots}

@@ -155,6 +155,7 @@ static void the_nearest_locale_of_the_language_is_used(void **state) {
     assert_string_equal(template_locale(set, "n", "de"), "de-AT");
     assert_string_equal(template_locale(set, "n", "de-CH-1996"), "de-AT");
     assert_string_equal(template_locale(set, "n", NULL), "en");
+    assert_string_equal(template_locale(set, "n", "en_US"), "en");
     assert_null(template_locale(set, "n", "fr-FR"));
     assert_null(template_locale(set, "n", "e"));
     struct message m = {0};
