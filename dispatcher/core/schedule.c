@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unicode/ucal.h>
+#include <unicode/ustring.h>
 
 enum { SPANS_MAX = 8, DAY_MINUTES = 24 * 60 };
 
