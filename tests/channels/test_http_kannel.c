@@ -1,7 +1,7 @@
 /* test_http_kannel: the kannel description against Kannel itself, with its own fake SMSC, and Kannel's delivery reports against the
  * listener.
  *
- * Kannel binds every interface, so the whole test lives in a network namespace of its own, where there is only loopback. Skipped where
+ * Kannel binds every interface, so each test lives in a network namespace of its own, where there is only loopback. Skipped where
  * Kannel is not installed or no namespace can be made. */
 #include "base/conf.h"
 #include "channels/http.h"
@@ -165,6 +165,7 @@ static void on_take(void *ctx, const char *gateway, const struct provider_receip
 
 static void begin(struct bench *bench) {
     memset(bench, 0, sizeof *bench);
+    assert_int_equal(fence(), 0); /* a fresh network: Kannel cannot bind a port that was used a moment ago */
     (void)snprintf(bench->dir, sizeof bench->dir, "/tmp/reach_test_kannel_XXXXXX");
     assert_non_null(mkdtemp(bench->dir));
     start_kannel(bench);
