@@ -356,8 +356,11 @@ void connect_renew_epoch(struct queue *queue) {
 
 static const char advice[] = "; or set redis.allow_unsafe";
 
-/* What INFO tells. Each of the three sections comes by itself (Redis before 7 takes one name only). */
-static const char *const sections[] = {"persistence", "memory", "replication"};
+/* What INFO tells, and what each section must tell to be judged. Each comes by itself (Redis before 7 takes one name only). */
+static const struct {
+    const char *name;
+    const char *member;
+} sections[] = {{"persistence", "aof_enabled"}, {"memory", "maxmemory_policy"}, {"replication", "role"}};
 enum { SECTION_COUNT = sizeof sections / sizeof *sections };
 
 /* 0 safe, 1 not now (a replica, still loading), -1 not at all; with the words for it. */
@@ -384,8 +387,9 @@ static int judge(const redisReply *info, bool allow_unsafe, char *why, size_t ca
     return 0;
 }
 
+/* `data`: 1 + the place in `sections`, 0 for the answer to AUTH. */
 static void on_checked(redisAsyncContext *redis, void *reply_ptr, void *data) {
-    (void)data;
+    uintptr_t section = (uintptr_t)data;
     struct queue *queue = connect_queue_of(redis);
     const redisReply *reply = reply_ptr;
     char why[300];
@@ -394,6 +398,11 @@ static void on_checked(redisAsyncContext *redis, void *reply_ptr, void *data) {
     }
     if (reply->type == REDIS_REPLY_ERROR) {
         refused(queue, reply);
+        return;
+    }
+    if (section > 0 && !reply_info(reply, sections[section - 1].member, why, sizeof why)) {
+        (void)snprintf(why, sizeof why, "INFO does not tell %s, so it cannot be judged safe", sections[section - 1].member);
+        connect_drop(queue, why);
         return;
     }
     int verdict = judge(reply, queue->settings->allow_unsafe, why, sizeof why);
@@ -420,9 +429,9 @@ static void greet(struct queue *queue) {
     }
     for (int i = 0; i < SECTION_COUNT && queue->redis != NULL; i++) {
         command_init(&command, "INFO");
-        command_puts(&command, sections[i]);
+        command_puts(&command, sections[i].name);
         queue->greetings++;
-        (void)connect_send(queue, &command, on_checked, NULL);
+        (void)connect_send(queue, &command, on_checked, (void *)(uintptr_t)(i + 1));
     }
 }
 
@@ -454,6 +463,27 @@ static redisAsyncContext *dial(const char *address) {
     return redis;
 }
 
+/* hiredis allocates an array as long as its header claims before a single element has come. No answer of ours is nearly as long as
+ * this; a header that claims more ends the connection. */
+enum { ELEMENTS_MAX = 1 << 22 };
+
+static redisReplyObjectFunctions guarded;
+static void *(*create_array)(const redisReadTask *task, int elements);
+
+static void *create_array_of_sane_size(const redisReadTask *task, int elements) {
+    return elements > ELEMENTS_MAX ? NULL : create_array(task, elements);
+}
+
+static void guard_reader(redisReader *reader) {
+    if (create_array == NULL) {
+        guarded = *reader->fn;
+        create_array = guarded.createArray;
+        guarded.createArray = create_array_of_sane_size;
+    }
+    reader->fn = &guarded;
+    reader->maxbuf = 0; /* keep the buffer between replies */
+}
+
 static void try_once(struct queue *queue) {
     redisAsyncContext *redis = dial(queue->settings->address);
     if (redis == NULL || redis->err != 0) {
@@ -467,7 +497,7 @@ static void try_once(struct queue *queue) {
         return;
     }
     redis->data = queue;
-    redis->c.reader->maxbuf = 0; /* keep the buffer between replies */
+    guard_reader(redis->c.reader);
     queue->redis = redis;
     (void)redisLibeventAttach(redis, queue->base);
     (void)redisAsyncSetConnectCallback(redis, on_connected);
