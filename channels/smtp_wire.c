@@ -134,12 +134,15 @@ static int send_line_byte(struct smtp_wire *wire, char c) {
     return 0;
 }
 
-/* Follows CRLF "." CRLF; `dot` counts the bytes of it seen so far. A message body begins at the start of a line (dot 2). */
+/* Follows CRLF "." CRLF; `dot` counts the bytes of it seen so far. A message body begins at the start of a line (dot 2). A CR that is not
+ * the beginning of a line end has no place in a mail: some servers would take it for one. */
 static int send_body_byte(struct smtp_wire *wire, char c) {
     static const char end[] = "\r\n.\r\n";
     unsigned char *dot = &wire->out.dot;
     if (c == end[*dot]) {
         (*dot)++;
+    } else if (*dot == 1 || *dot == 4) {
+        return smtp_wire_fail(wire, "the message holds a CR by itself");
     } else {
         *dot = c == '\r' ? 1 : 0;
     }
@@ -160,8 +163,8 @@ static size_t send_body(struct smtp_wire *wire, const char *data, size_t len) {
             return len;
         }
         size_t before = (size_t)(cr - data);
-        if (len - before > 2 && cr[1] == '\n' && cr[2] != '.') {
-            return before + 2;
+        if (len - before > 2 && cr[1] == '\n' && cr[2] != '.' && cr[2] != '\r') {
+            return before + 3;
         }
         if (before > 0) {
             return before;

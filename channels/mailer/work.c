@@ -23,7 +23,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GATHER_NS = 1000000 };
+enum {
+    GATHER_NS = 1000000,
+    BLOCK_BYTES = 8192, /* of one mail, unless it is larger; these are kept: the allocator is dear when threads free what others made */
+    SPARE_MAX = 256,
+};
 
 struct waiter {
     struct waiter *next;
@@ -34,6 +38,8 @@ struct waiter {
 
 struct work {
     pthread_mutex_t lock;
+    struct job *spare; /* blocks of mails that were answered, to be used again */
+    size_t n_spare;
     struct job *first, **last; /* mails that wait */
     struct waiter *open;       /* sessions with a connection */
     struct waiter *fresh;      /* sessions without one */
@@ -77,12 +83,17 @@ struct work *work_new(const struct smtp_setup *setup, struct smtp_board_slot *bo
     return work;
 }
 
-void work_free(struct work *work) {
-    while (work->first != NULL) {
-        struct job *job = work->first;
-        work->first = job->next;
+static void free_list(struct job *job) {
+    while (job != NULL) {
+        struct job *next = job->next;
         free(job);
+        job = next;
     }
+}
+
+void work_free(struct work *work) {
+    free_list(work->first);
+    free_list(work->spare);
     buf_fini(&work->out);
     (void)pthread_cond_destroy(&work->answered);
     (void)pthread_cond_destroy(&work->ended);
@@ -183,12 +194,37 @@ static struct job *wait_in(struct work *work, struct waiter **list, int64_t wait
 }
 
 /* ---- taking -------------------------------------------------------------------------------------------------------- */
+static struct job *new_job(struct work *work, size_t size) {
+    (void)pthread_mutex_lock(&work->lock);
+    struct job *job = size <= BLOCK_BYTES ? work->spare : NULL;
+    if (job != NULL) {
+        work->spare = job->next;
+        work->n_spare--;
+    }
+    (void)pthread_mutex_unlock(&work->lock);
+    job = job != NULL ? job : malloc(size < BLOCK_BYTES ? BLOCK_BYTES : size);
+    if (job != NULL) {
+        *job = (struct job){.size = size};
+    }
+    return job;
+}
+
+/* The lock is held. */
+static void free_job(struct work *work, struct job *job) {
+    if (job->size > BLOCK_BYTES || work->n_spare == SPARE_MAX) {
+        free(job);
+        return;
+    }
+    job->next = work->spare;
+    work->spare = job;
+    work->n_spare++;
+}
+
 int work_add(struct work *work, struct frame *frame) {
-    struct job *job = malloc(sizeof *job + frame->left);
+    struct job *job = new_job(work, sizeof *job + frame->left);
     if (job == NULL) {
         return -1;
     }
-    *job = (struct job){0};
     char *copy = (char *)(job + 1);
     memcpy(copy, frame->at, frame->left);
     struct frame copied = {.type = frame->type, .at = copy, .left = frame->left};
@@ -274,8 +310,8 @@ static void write_all(int fd, const struct buf *data) {
 
 void work_answer(struct work *work, struct job *job, const struct outcome *outcome) {
     struct smtp_result result = {.slot = job->mail.slot, .outcome = *outcome};
-    free(job);
     (void)pthread_mutex_lock(&work->lock);
+    free_job(work, job);
     bool first = work->out.len == 0;
     if (smtp_put_result(&work->out, &result) != 0) {
         _exit(70); /* no memory: reachd takes stock from the board */

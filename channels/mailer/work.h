@@ -9,6 +9,7 @@
 /* One mail. Its strings live in the same block of memory. */
 struct job {
     struct job *next;
+    size_t size; /* of the block, in bytes */
     struct smtp_mail mail;
     struct smtp_board_slot *board;
     int restarts; /* how often a dying session has given it back untouched */

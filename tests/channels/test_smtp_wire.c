@@ -65,7 +65,7 @@ static void a_whole_conversation_passes(void **state) {
 
 static void the_end_of_a_message_is_seen_wherever_writes_are_cut(void **state) {
     (void)state;
-    static const char body[] = "a\r\n.\r\r\n..\r\nb\r\n.\n\r\n.\r\nRSET\r\n";
+    static const char body[] = "a\r\n.x\r\n..\r\n\r\nb\r\n.\n\r\n \r\n.\r\nRSET\r\n";
     const size_t end = strlen(body) - strlen("RSET\r\n");
     for (size_t cut = 1; cut < end; cut++) {
         struct smtp_wire wire;
@@ -77,6 +77,21 @@ static void the_end_of_a_message_is_seen_wherever_writes_are_cut(void **state) {
         assert_int_equal(wire.out.n_expect, 2);
         assert_int_equal(wire.out.expect[0], SMTP_CONTENT);
         assert_int_equal(wire.out.expect[1], SMTP_RSET);
+    }
+}
+
+static void a_cr_by_itself_does_not_leave(void **state) {
+    (void)state;
+    static const char *const bodies[] = {"a\rb\r\n", "\r\r\n", "a\r\n.\r.\r\n", "a\r.\r\n"};
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        for (size_t cut = 0; cut < strlen(bodies[i]); cut++) {
+            struct smtp_wire wire;
+            open_data(&wire);
+            int first = smtp_wire_send(&wire, bodies[i], cut);
+            int second = smtp_wire_send(&wire, bodies[i] + cut, strlen(bodies[i]) - cut);
+            assert_true(first != 0 || second != 0);
+            assert_false(wire.out.ends_message);
+        }
     }
 }
 
@@ -240,6 +255,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_conversation_passes),
         cmocka_unit_test(the_end_of_a_message_is_seen_wherever_writes_are_cut),
+        cmocka_unit_test(a_cr_by_itself_does_not_leave),
         cmocka_unit_test(a_body_that_is_only_the_dot_ends_the_message),
         cmocka_unit_test(chunks_are_passed_over_and_the_last_one_ends_the_message),
         cmocka_unit_test(only_whole_lines_are_handed_on),
