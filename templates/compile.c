@@ -93,7 +93,7 @@ static int split_helper(struct compiler *compiler, const struct mustache_token *
     size_t len = strcspn(rest, " \t\n|");
     const char *bar = strchr(rest, '|');
     name->argument = bar == NULL ? NULL : bar + 1;
-    *variable_r = arena_strndup(compiler->arena, rest, len);
+    *variable_r = arena_strndup(compiler->scratch, rest, len);
     if (*variable_r == NULL) {
         return report_error(compiler->report, token->file, token->line, "out of memory");
     }
@@ -180,6 +180,30 @@ static bool is_content(const struct compiler *compiler, const struct mustache_to
     return compiler->layout && strcmp(token->text, builtin_row(BUILTIN_CONTENT)->name) == 0;
 }
 
+/* The name for good: one for all the tags of a file that say the same. NULL without memory. */
+static const struct name *keep_name(struct compiler *compiler, const struct name *bound) {
+    for (size_t i = 0; i < compiler->n_names; i++) {
+        if (strcmp(compiler->names[i]->text, bound->text) == 0) {
+            return compiler->names[i];
+        }
+    }
+    struct name *name = arena_alloc(compiler->arena, sizeof *name);
+    if (name == NULL) {
+        return NULL;
+    }
+    *name = *bound;
+    name->text = arena_strdup(compiler->arena, bound->text);
+    name->parts[0] = bound->n_parts == 0 ? NULL : arena_strdup(compiler->arena, bound->parts[0]);
+    name->argument = arena_strdup(compiler->arena, bound->argument);
+    if (name->text == NULL || (bound->n_parts > 0 && name->parts[0] == NULL) || (bound->argument != NULL && name->argument == NULL)) {
+        return NULL;
+    }
+    if (compiler->n_names < NAMES_MAX) {
+        compiler->names[compiler->n_names++] = name;
+    }
+    return name;
+}
+
 static int bind_token(struct compiler *compiler, struct mustache_token *token, struct guards *guards) {
     if (token->kind == MUSTACHE_TEXT) {
         return 0;
@@ -188,18 +212,19 @@ static int bind_token(struct compiler *compiler, struct mustache_token *token, s
         guards->n--;
         return 0;
     }
-    struct name *name = arena_alloc(compiler->arena, sizeof *name);
-    if (name == NULL) {
-        return report_error(compiler->report, token->file, token->line, "out of memory");
+    struct name bound = {.slot = -1};
+    int rc = bind_name(compiler, token, &bound, guards);
+    const struct name *name = rc < 0 ? NULL : keep_name(compiler, &bound);
+    if (rc == 0 && name == NULL) {
+        rc = report_error(compiler->report, token->file, token->line, "out of memory");
     }
     token->name = name;
-    int rc = bind_name(compiler, token, name, guards);
     if (token->kind == MUSTACHE_RAW && !is_content(compiler, token)) {
         rc = report_error(compiler->report, token->file, token->line, "{{{%s}}} would let a value become HTML; write {{%s}}", token->text,
                           token->text);
     }
     if (token->kind == MUSTACHE_SECTION || token->kind == MUSTACHE_INVERTED) {
-        guards->items[guards->n].slot = name->slot < 0 ? BUILTIN_IN_FORCE : name->slot;
+        guards->items[guards->n].slot = bound.slot < 0 ? BUILTIN_IN_FORCE : bound.slot;
         guards->items[guards->n++].inverted = token->kind == MUSTACHE_INVERTED;
     }
     return rc;
@@ -225,7 +250,7 @@ static int add_token(struct expansion *x, const struct mustache_token *token) {
     }
     if (x->n == x->cap) {
         size_t cap = x->cap == 0 ? 32 : x->cap * 2;
-        struct mustache_token *tokens = arena_array(x->compiler->arena, cap, sizeof *tokens);
+        struct mustache_token *tokens = arena_array(x->compiler->scratch, cap, sizeof *tokens);
         if (tokens == NULL) {
             return report_error(x->compiler->report, token->file, token->line, "out of memory");
         }
@@ -254,7 +279,7 @@ static int fit_partial(struct compiler *compiler, const struct mustache_token *t
     }
     const char *text = buf_str(&out);
     source->len = out.len;
-    source->text = text == NULL ? NULL : arena_strndup(compiler->arena, text, out.len);
+    source->text = text == NULL ? NULL : arena_strndup(compiler->scratch, text, out.len);
     buf_fini(&out);
     return source->text == NULL ? report_error(compiler->report, tag->file, tag->line, "out of memory") : 0;
 }
@@ -282,7 +307,7 @@ static int expand_partial(struct expansion *x, const struct mustache_token *tag)
 static int expand(struct expansion *x, const struct source *source) {
     struct err err = {0};
     struct mustache_doc doc;
-    if (mustache_parse(source->text, source->len, source->file, source->line, x->compiler->arena, &doc, &err) < 0) {
+    if (mustache_parse(source->text, source->len, source->file, source->line, x->compiler->scratch, &doc, &err) < 0) {
         return report_error(x->compiler->report, source->file, doc.error_line, "%s", err.text);
     }
     for (size_t i = 0; i < doc.n; i++) {

@@ -14,14 +14,19 @@ struct source {
     size_t len;
 };
 
+enum { NAMES_MAX = 48 };
+
 /* What a text may name and where its faults go. */
 struct compiler {
-    struct arena *arena; /* of the set */
+    struct arena *arena;   /* of the set */
+    struct arena *scratch; /* for what is not needed once the file is compiled */
     struct template_report *report;
     const struct conf_list *variables; /* struct variable; the notice's, or empty */
     struct link_rules links;
-    bool layout;         /* layout.html: its own variables are allowed */
-    uint64_t used_slots; /* every variable named so far */
+    bool layout;                         /* layout.html: its own variables are allowed */
+    uint64_t used_slots;                 /* every variable named so far */
+    const struct name *names[NAMES_MAX]; /* what the tags of the file have named so far */
+    size_t n_names;
     /* Reads {{>name}}. 1; 0 where there is no such partial; -1 with a finding. NULL: partials are not allowed. */
     int (*partial)(void *ctx, const char *name, struct source *source);
     void *partial_ctx;

@@ -39,7 +39,8 @@ struct loader {
     struct template_report *report;
     struct files files;
     struct partial *partials;
-    const char *locale; /* whose words are being compiled */
+    struct arena scratch; /* of the file being compiled */
+    const char *locale;   /* whose words are being compiled */
 };
 
 /* A required file. 0, or -1 with a finding. */
@@ -149,6 +150,7 @@ static int load_words(struct loader *loader, const struct notice_words *notice, 
     words->text = source.text;
     loader->locale = locale->locale;
     struct compiler compiler = {.arena = &loader->set->arena,
+                                .scratch = &loader->scratch,
                                 .report = loader->report,
                                 .partial = find_partial,
                                 .partial_ctx = loader,
@@ -156,6 +158,7 @@ static int load_words(struct loader *loader, const struct notice_words *notice, 
                                 .links = {.company = &loader->set->company.link_hosts, .file = &words->link_hosts}};
     int rc = channel_files[channel].compile(&loader->files, &compiler, &source, words);
     words->used_slots = compiler.used_slots;
+    arena_reset(&loader->scratch);
     return rc;
 }
 
@@ -240,8 +243,11 @@ static const char *sentence_for(const struct company *company, const char *local
 
 static int load_frame(struct loader *loader, const struct source *layout, struct locale_frame *frame) {
     static const struct conf_list none = {0};
-    struct compiler compiler = {
-        .arena = &loader->set->arena, .report = loader->report, .variables = &none, .links = {.company = &loader->set->company.link_hosts}};
+    struct compiler compiler = {.arena = &loader->set->arena,
+                                .scratch = &loader->scratch,
+                                .report = loader->report,
+                                .variables = &none,
+                                .links = {.company = &loader->set->company.link_hosts}};
     const char *sentence = sentence_for(&loader->set->company, frame->locale);
     if (sentence == NULL) {
         return report_error(loader->report, "company.yaml", 0,
@@ -311,6 +317,7 @@ struct template_set *template_set_load(const char *dir, struct template_report *
         rc = load_all(&loader, err);
     }
     files_fini(&loader.files);
+    arena_fini(&loader.scratch);
     template_report_fini(&own);
     if (rc < 0) {
         template_set_free(loader.set);

@@ -95,7 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bool usable = text != NULL && text_is_utf8(text, strlen(text)) && strstr(text, "\xee\x80") == NULL;
     if (usable) {
         const struct source source = {.file = "f", .line = 1, .text = text, .len = strlen(text)};
-        struct compiler compiler = {.arena = &arena, .report = &report, .variables = &list, .links = {.company = &allowed}};
+        struct compiler compiler = {
+            .arena = &arena, .scratch = &arena, .report = &report, .variables = &list, .links = {.company = &allowed}};
         read_as(data[0], &compiler, &source);
     }
     free(text);
