@@ -8,3 +8,7 @@ $(CTL_LIB): $(call obj,$(filter-out cli/main.c,$(CTL_SRC)))
 
 $(CTL_TESTS): $(CTL_LIB)
 $(CTL_TESTS): LIBS_CLI := $(CTL_LIB) $(LIB) $(LIBS_CLI)
+
+.PHONY: bench-preflight
+bench-preflight: $(B)/tests/bench/bench_preflight $(B)/reachctl ## what a preflight costs a customer, beside parsing the customer with jansson
+	@$(B)/tests/bench/bench_preflight 1000000 $(B)/reachctl

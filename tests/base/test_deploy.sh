@@ -258,6 +258,8 @@ YAML
 JOBS
     CONFIG=$T/reachctl.yaml
     ctl push "$T/jobs" || fail "push"
+    echo '{"id":"C3","accounts":["cy@walton.example"],"contacts":[{"channel":"email","address":"cy@example.org"}]}' >"$T/book.ndjson"
+    ctl contacts import "$T/book.ndjson" 2>/dev/null || fail "contacts import"
     wait_until 20 "both notices are decided" both_decided
     equal 0 "$(json - 'd["unaccounted"]' <<<"$(ctl status --json)")" "unaccounted"
     contains "$(as producer GET 'reach:clearance:{ada@walton.example}')" '"notice":"n1"' "the clearance"
