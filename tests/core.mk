@@ -11,3 +11,6 @@ model: ## check the model of the clearance gate (Debian's spin)
 # ---- tests -------------------------------------------------------------------------------------------------------------
 # Its own functions stand in the place of the arena's, so that any allocation can be made to fail.
 $(B)/tests/core/test_memory: ALL_LDFLAGS += -Wl,--wrap=arena_alloc,--wrap=arena_array,--wrap=arena_strdup
+
+# test_idna_oracle.sh runs it without sanitizers: two and a half million names.
+test: $(B)/tests/core/test_idna
