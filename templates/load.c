@@ -294,12 +294,15 @@ static int load_all(struct loader *loader, struct err *err) {
     if (set->dates == NULL || set->numbers == NULL || set->scratch == NULL) {
         return err_no_memory(err);
     }
-    if (load_company(loader) == 0) {
-        (void)load_notices(loader);
-        if (load_frames(loader) == 0 && loader->report->n_errors == 0) {
-            lint_set(set, loader->report);
-        }
+    int rc = load_company(loader);
+    if (rc == 0) {
+        rc = load_notices(loader);
+        rc = load_frames(loader) < 0 ? -1 : rc;
     }
+    if (rc == 0) {
+        lint_set(set, loader->report);
+    }
+    assert(rc == 0 || loader->report->n_errors > 0);
     report_sort(loader->report);
     if (loader->report->n_errors > 0) {
         return report_to_err(loader->report, err);

@@ -12,11 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The second walk, for the text part, only begins when the first has found nothing: no fault is told twice. */
 void walk_fault(struct walk *w, const char *text) {
     w->failed = true;
-    if (w->html) {
-        (void)report_error(w->compiler->report, w->at.file, w->at.line, "%s", text);
-    }
+    (void)report_error(w->compiler->report, w->at.file, w->at.line, "%s", text);
 }
 
 /* ---- markers ------------------------------------------------------------------------------------------------------- */

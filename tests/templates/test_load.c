@@ -80,6 +80,16 @@ static void sections_must_nest(void **state) {
     fixture_refused("n/en/banner.md", 5, "begins in one paragraph");
 }
 
+static void quotes_too_deep_for_the_text_part_are_told(void **state) {
+    char text[200] = "---\ntitle: t\n---\n{{word}}\n\n";
+    size_t len = strlen(text);
+    (void)state;
+    memset(text + len, '>', 60);
+    (void)strcpy(text + len + 60, " x\n");
+    fixture_write("n/en/banner.md", text);
+    fixture_refused("n/en/banner.md", 6, "too deeply");
+}
+
 static void links_may_only_lead_to_allowed_hosts(void **state) {
     static const struct {
         const char *link;
@@ -162,6 +172,7 @@ int main(void) {
         TEST(an_optional_variable_needs_its_section),
         TEST(raw_tags_and_raw_html_are_refused),
         TEST(sections_must_nest),
+        TEST(quotes_too_deep_for_the_text_part_are_told),
         TEST(links_may_only_lead_to_allowed_hosts),
         TEST(a_picture_needs_words),
         TEST(faults_of_yaml_have_file_and_line),
