@@ -65,6 +65,7 @@ echo 'and is seen to fail where a guard is taken out:'
 expect broken doomed-is-no-evidence assertions -DBREAK_DOOMED_COUNTS -DBREAK_EARLY_WARNING
 expect broken checked-again-at-boundary assertions -DBREAK_BOUNDARY
 expect broken fence taken_back -DBREAK_FENCE
+expect broken fence-on-contact-changes taken_back -DBREAK_CONTACT_FENCE
 expect broken withdrawal taken_back -DBREAK_WITHDRAWAL
 expect broken desk looked_after -DBREAK_DESK
 expect broken lease-of-the-dead looked_after -DBREAK_LEASE

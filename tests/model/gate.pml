@@ -192,13 +192,20 @@ crashed:
 /* What takes evidence or a contact point away takes with it, in the same step, what rests on it, and fences off whoever decided on
  * what was known before. */
 inline take_back(which) {
+    skip;
 #ifndef BREAK_WITHDRAWAL
     if
     :: cleared && by == which -> cleared = false; by = OWN; desk = true
     :: else -> skip
-    fi;
+    fi
 #endif
+}
+
+inline fence_off_deciders() {
+    skip;
+#ifndef BREAK_CONTACT_FENCE /* broken: a worker that has read the contact book before the change goes on with what it decided */
     owner = 0
+#endif
 }
 
 /* Gateways and bounce mail: for every message that went out there may be a report, a bounce, or first the one and then the other. */
@@ -217,6 +224,7 @@ inline bounce(r) {
     proven[r] = false;
     tried[r] = failed;
     gone[r] = false;
+    owner = 0;
     take_back(r)
 }
 
@@ -237,8 +245,8 @@ proctype world() {
     :: atomic { gone[OTHER] -> bounce(OTHER) }
     :: atomic { gone[NEW] -> bounce(NEW) }
     :: atomic { !effective -> effective = true }
-    :: atomic { !changed -> changed = true; lost[OTHER] = true; take_back(OTHER) }
-    :: atomic { !changed -> changed = true; dies[OTHER] = true; take_back(OTHER) } /* it only forwards to OWN */
+    :: atomic { !changed -> changed = true; lost[OTHER] = true; take_back(OTHER); fence_off_deciders() }
+    :: atomic { !changed -> changed = true; dies[OTHER] = true; take_back(OTHER); fence_off_deciders() } /* it only forwards to OWN */
     :: atomic { !listed[NEW] -> listed[NEW] = true; owner = 0 }
     :: atomic { cleared && troubles > 0 -> troubles--; cleared = false; by = OWN }
     :: atomic { cleared -> account_service_asks() }
