@@ -31,8 +31,9 @@ static size_t line_end(const char *text) {
     return text[0] == '\n' ? 1 : 0;
 }
 
-/* Eight bytes at a time, because every byte of every mail passes here: has a byte of `word` its highest bit set, is one zero? */
+/* Eight bytes at a time, because every byte of every mail passes here. */
 static const uint64_t ones = UINT64_C(0x0101010101010101);
+static const uint64_t high = UINT64_C(0x8080808080808080);
 
 static uint64_t load_word(const char *text) {
     uint64_t word;
@@ -40,23 +41,24 @@ static uint64_t load_word(const char *text) {
     return word;
 }
 
-static uint64_t high_bits(uint64_t word) {
-    return word & ones * 0x80;
-}
-
-static uint64_t zero_bytes(uint64_t word) {
-    return high_bits((word - ones) & ~word);
+static bool is_ascii(const char *text, size_t len) {
+    uint64_t seen = 0;
+    size_t i = 0;
+    for (; i + 8 <= len; i += 8) {
+        seen |= load_word(text + i);
+    }
+    for (; i < len; i++) {
+        seen |= (uint64_t)(unsigned char)text[i];
+    }
+    return (seen & high) == 0;
 }
 
 const char *mime_encoding_for(const char *text) {
     size_t foreign = 0; /* bytes outside ASCII: the ones that count */
-    size_t len = strlen(text), i = 0;
-    while (i < len) {
-        if (len - i >= 8 && high_bits(load_word(text + i)) == 0) {
-            i += 8;
-        } else {
-            foreign += (size_t)((unsigned char)text[i++] >> 7);
-        }
+    size_t len = strlen(text);
+    bool ascii = is_ascii(text, len);
+    for (size_t i = 0; i < len && !ascii; i++) {
+        foreign += (size_t)((unsigned char)text[i] >> 7);
     }
     return foreign > len / 6 ? "base64" : "quoted-printable";
 }
@@ -70,10 +72,13 @@ static bool is_plain(unsigned char c) {
     return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
 }
 
-/* Eight bytes that may all stand as they are, tabs aside (RFC 2045 section 6.7: 33 to 126 without 61, and blanks). */
+/* Eight bytes that may all stand as they are, tabs aside (RFC 2045 section 6.7: 33 to 126 without 61, and blanks). In each byte of each
+ * term the highest bit tells: foreign; 127; not below a blank; not '='. Bytes cannot disturb each other where that bit is set beforehand,
+ * and a foreign byte, which can, is told anyway. */
 static bool is_plain_word(uint64_t word) {
-    uint64_t below_blank = (word - ones * ' ') & ~word;
-    return high_bits(word | below_blank | zero_bytes(word ^ ones * '=') | zero_bytes(word ^ ones * 0x7f)) == 0;
+    uint64_t not_below_blank = (word | high) - ones * ' ';
+    uint64_t not_equals_sign = ((word ^ ones * '=') | high) - ones;
+    return ((word | (word + ones) | ~not_below_blank | ~not_equals_sign) & high) == 0;
 }
 
 /* How many of the `max` bytes from `text` on may stand as they are at `column`. text[max] can be read: it ends the text at the latest. */

@@ -240,7 +240,9 @@ static ssize_t guarded_write(struct guard *guard, const void *data, size_t len) 
         errno = EPIPE;
         return -1;
     }
-    ssize_t n = send(guard->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    /* In the middle of a message more follows at once: it need not leave in pieces of the library's buffer. */
+    int more = guard->wire.out.mode != SMTP_OUT_LINE ? MSG_MORE : 0;
+    ssize_t n = send(guard->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL | more);
     int error = errno;
     note_sent(guard, data, len, n, &before);
     if (n < 0 && error != EAGAIN && error != EINTR) {

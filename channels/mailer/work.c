@@ -6,7 +6,7 @@
  * Until one session has come through to MAIL, the others stand back. A server that is down, refuses TLS or our password therefore
  * sees one attempt at a time, and all mails that waited for it get the same answer at once.
  *
- * Answers are gathered in one buffer; a thread sends those of each millisecond together, because waking reachd costs more than an
+ * Answers are gathered in one buffer; a thread sends those of two milliseconds together, because waking reachd costs more than an
  * answer. When reachd does not read, they pile up to the number of slots and no further.
  *
  * Fails: a broken socket means that reachd is gone; the process then ends at once, because what is in doubt stays in doubt
@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 enum {
-    GATHER_NS = 1000000,
+    GATHER_NS = 2000000,
     BLOCK_BYTES = 8192, /* of one mail, unless it is larger; these are kept: the allocator is dear when threads free what others made */
     SPARE_MAX = 256,
 };

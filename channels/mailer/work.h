@@ -41,7 +41,7 @@ void work_established(struct work *work);
 /* No session can be had: every mail that waits is answered with `outcome`. */
 void work_broken(struct work *work, const struct outcome *outcome);
 
-/* Answers a mail and frees it. The answer goes out within a millisecond or so, together with those of other sessions. */
+/* Answers a mail and frees it. The answer goes out within two milliseconds or so, together with those of other sessions. */
 void work_answer(struct work *work, struct job *job, const struct outcome *outcome);
 
 /* The thread of a session ends. */
