@@ -107,8 +107,9 @@ class BadInput(unittest.TestCase):
 
     def test_more_than_64_kib(self):
         self.dies(json.dumps(changed(data__filler="x" * 65536)).encode(), "", "65536")
-        just = json.dumps(dict(changed(), id="just")).encode()
+        just, sent = json.dumps(dict(changed(), id="just")).encode(), self.messages()
         self.push(just + b" " * (65536 - len(just)))
+        wait_for("the message of 64 KiB is sent", lambda: self.messages() == sent + 1)
         self.assertIsNotNone(self.redis("HGET", "reach:notices", "just"), "64 KiB is not too much")
         wait_for("its message is sent", lambda: self.messages() >= 2)
 

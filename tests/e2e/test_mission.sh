@@ -196,6 +196,7 @@ it_raises_the_alarm_when_an_account_is_disabled_without_clearance() {
     notice n13 ivy ''
     comes_to n13 stranded
     job '{"v":1,"type":"contact","id":"c2","customer":{"id":"jon","accounts":["jon@walton.example"],"contacts":['"$PHONE"']}}'
+    wait_until 10 "the book knows whose account it is" in_hash accounts jon@walton.example
     job '{"v":1,"type":"disabled","id":"d1","account":"JON@mail.walton.example"}'
     comes_to emergency:d1 reached
     contains "$(rcli XRANGE reach:events - +)" '"type":"alarm"' "event"
