@@ -65,8 +65,15 @@ enum { CONTACT_EFFECTS_MAX = 1024 };
 void control_contact(struct worker *w, struct work *work, const char *book_text, int64_t now_ms) {
     struct err why;
     err_clear(&why);
-    if (work_person(work, &w->place, book_text, BOOK_WHOLE, now_ms, &why) < 0) {
-        intake_refuse(w, work, NOTICE_DEAD, &why);
+    /* Without `contacts` the job is about the person (a name, a locale) and says nothing about contact points. */
+    enum book_news kind = work->document.job.customer_by_id ? BOOK_GLIMPSE : BOOK_WHOLE;
+    if (work_person(work, &w->place, book_text, kind, now_ms, &why) < 0) {
+        if (why.code == ERR_MEMORY) {
+            log_error("contact job %s: out of memory; it comes back after its lease", work->id);
+            worker_drop(w, work);
+        } else {
+            intake_refuse(w, work, NOTICE_DEAD, &why);
+        }
         return;
     }
     lost_withdraw(w, work, now_ms); /* comes back through control_record_contact() */

@@ -61,7 +61,7 @@ int work_person(struct work *work, const struct work_place *place, const char *b
     }
     job->customer = merged.customer;
     work->from_book = book_text != NULL;
-    return changed == 0 || job->customer_by_id ? 0 : keep_entry(work, &merged, err);
+    return changed == 0 ? 0 : keep_entry(work, &merged, err);
 }
 
 /* ---- whose accounts are these ---------------------------------------------------------------------------------------- */

@@ -154,15 +154,17 @@ static void take_up(struct item *item, const struct queue_found *found, int64_t 
         return;
     }
     work->id = arena_strdup(&work->arena, item->notice);
+    (void)err_no_memory(&err);
     if (work->id == NULL || work_resume(work, &w->place, &found->held, now_ms, &err) < 0) {
         log_error("notice %s: a receipt cannot be applied: %s", item->notice, err.text);
         work_free(work);
         settle(item, FATE_LEFT);
         return;
     }
-    if (!take_evidence(work, &item->parsed, now_ms) || describe(work, &item->parsed, now_ms) < 0) {
+    bool changed = take_evidence(work, &item->parsed, now_ms);
+    if (!changed || describe(work, &item->parsed, now_ms) < 0) {
         work_free(work);
-        settle(item, FATE_DONE);
+        settle(item, changed ? FATE_LEFT : FATE_DONE); /* left for want of memory: it comes back */
         return;
     }
     work->on_end = on_work_end;

@@ -44,9 +44,8 @@ struct emergency_settings {
 
 struct settings {
     struct conf_where where;
-    const char *log_level;           /* error, warning, notice, info, debug */
-    const char *libexec;             /* directory of reachd-mailer; NULL: beside reachd */
-    const char *login_hash_key_file; /* key of the login banner's hash; NULL: no login banners */
+    const char *log_level; /* error, warning, notice, info, debug */
+    const char *libexec;   /* directory of reachd-mailer; NULL: beside reachd */
     const char *default_route;
     struct queue_settings redis;
     struct worker_settings worker;

@@ -33,7 +33,7 @@ routes:
       - {channel: push, success: sent, wait: 1s, attempts: 4, retry_for: 10m}
       - {channel: banner, success: seen, wait: 7d, attempts: 4, retry_for: 1h}
 """
-REPLACED = ("redis", "worker", "templates", "routes", "default_route", "log_level", "libexec", "login_hash_key_file")
+REPLACED = ("redis", "worker", "templates", "routes", "default_route", "log_level", "libexec")
 DROPPED = {"smtp": ("username", "password_file", "ca_file", "host", "port", "tls"),
            "http": ("auth", "auth_header", "username", "secret_file", "ca_file", "url", "allow_insecure", "allow_private", "http2")}
 

@@ -110,6 +110,12 @@ it_takes_the_clearance_back_when_the_contact_point_is_lost() {
     contains "$(ctl notice show n15)" "does not work any more" "timeline"
 }
 
+it_takes_a_new_name_without_touching_the_contact_points() {
+    job '{"v":1,"type":"contact","id":"c6","customer":{"id":"bob","name":"Robert"}}'
+    wait_until 10 "the book has the name" sh -c "redis-cli -s $REDIS_SOCK HGET reach:contacts bob | grep -q Robert"
+    contains "$(rcli HGET reach:contacts bob)" "10-+441632960001" "the telephone number, active and not vanished"
+}
+
 it_waits_for_the_evidence_that_the_route_asks_for() {
     notice n5 cleo "$EMAIL,$PHONE" ',"route":"patient"'
     comes_to n5 sent
