@@ -15,7 +15,8 @@ import time
 
 PATIENCE_S = float(os.environ.get("DEMO_PATIENCE_S", "100"))
 SILENCE_S = 20
-MOVING = ("accepted", "planned", "sending")
+REACHED = "R"
+STILL = set("nRHECV")           # letters of states in which nothing is under way: stranded, and the final ones (base/notice.h)
 
 
 def ask(command, *arguments):
@@ -30,12 +31,14 @@ def waits_for_banner(record):
 
 
 def settled(status, socket, jobs, coming):
-    """Whether nothing moves any more. What is merely sent must be a banner for a customer who is not coming by."""
-    if status["accepted"] < jobs or any(status["states"].get(name) for name in MOVING):
+    """Whether nothing moves any more. Whoever comes by has been reached by then; what is on its way must be a banner for somebody
+    else. All is judged by one reading of the records: a notice that moves on between two readings would be in neither."""
+    if status["accepted"] < jobs:
         return False
     run = subprocess.run(["redis-cli", "-s", socket, "--json", "HGETALL", "reach:notices"], capture_output=True, check=True)
-    sent = {notice: record for notice, record in json.loads(run.stdout).items() if record[0] in "tdk"}
-    return not coming & set(sent) and all(map(waits_for_banner, sent.values()))
+    records = json.loads(run.stdout)
+    return (all(records.get(notice, " ")[0] == REACHED for notice in coming)
+            and all(waits_for_banner(record) for record in records.values() if record[0] not in STILL))
 
 
 class Progress:
