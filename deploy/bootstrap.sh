@@ -7,12 +7,13 @@
 #
 # Says what it will install before it does. Needs root or a sudo that asks no password; where it has neither it prints the one
 # command to run and exits 1. Services that come with the packages (Debian starts redis-server by default) are neither started nor
-# left enabled: reachd starts a redis-server of its own where it needs one.
+# left enabled: tests and demo start servers of their own where they need one.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 list=$here/packages.txt
 policy=/usr/sbin/policy-rc.d
+services=(redis-server nginx kannel) # named as their packages are
 
 say() {
     printf 'bootstrap: %s\n' "$*" >&2
@@ -60,10 +61,18 @@ install_packages() {
     forbid_services
     apt-get -q -o DPkg::Lock::Timeout=120 update >&2 || say 'apt-get update failed; trying with the lists that are here'
     apt-get -q -y -o DPkg::Lock::Timeout=120 install --no-install-recommends "$@" >&2
-    if [[ " $* " == *' redis-server '* ]] && command -v systemctl >/dev/null; then
-        systemctl --quiet disable redis-server.service >&2 || say 'could not disable the redis-server service'
-        say 'the redis-server service was left stopped and disabled (systemctl enable --now redis-server to change that)'
-    fi
+    disable_services "$@"
+}
+
+# The services of the packages in "$@", which have just been installed and never ran.
+disable_services() {
+    local service
+    command -v systemctl >/dev/null || return 0
+    for service in "${services[@]}"; do
+        [[ " $* " == *" $service "* ]] || continue
+        systemctl --quiet disable "$service.service" >&2 || say "could not disable the $service service"
+        say "the $service service was left stopped and disabled (systemctl enable --now $service to change that)"
+    done
 }
 
 main() {

@@ -2,10 +2,8 @@
 # Hostile values in finished mails, parsed back with npm mailparser, parse5 (a DOM) and html-validate; the Mustache engine beside npm mustache.
 # shellcheck source=tests/support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
-# shellcheck source=tests/templates/npm.sh
-. "$TOP/tests/templates/npm.sh"
 need reachctl
-need_words_npm
+need_npm
 cd "$TOP" || exit
 
 # Every tenth of 37,000 values in four channels each; WORDS_CORPUS=all takes every third (a minute or more).

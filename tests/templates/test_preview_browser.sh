@@ -3,10 +3,8 @@
 # SHOTS=DIR keeps the screenshots.
 # shellcheck source=tests/support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
-# shellcheck source=tests/templates/npm.sh
-. "$TOP/tests/templates/npm.sh"
 need chromium
-need_words_npm
+need_npm
 cd "$TOP" || exit
 
 it_shows_a_writer_what_customers_will_see() {
