@@ -17,7 +17,8 @@ enum outcome_blame {
     BLAME_NONE,
     BLAME_MESSAGE, /* this message (too large, content refused) */
     BLAME_CONTACT, /* this contact point is dead (no such mailbox, number not in service, token unregistered) */
-    BLAME_GATEWAY  /* the gateway or our account with it (down, refuses us, wrong credentials) */
+    BLAME_GATEWAY, /* the gateway as a whole (down, overloaded, refuses everybody for now): the same would happen to any other message */
+    BLAME_ACCOUNT  /* our account with the gateway (wrong credentials, blocked, no credit): nothing goes until somebody sees to it */
 };
 
 struct outcome {

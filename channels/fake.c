@@ -3,7 +3,7 @@
  *     outcomes: [sent, "retry:gateway:451", "rejected:contact:550 5.1.1", refuse]
  *
  * The n-th message gets the n-th entry; after the last one the list starts again. An entry is KIND[:BLAME[:CODE]] with KIND
- * sent, retry, rejected or unknown and BLAME none, message, contact or gateway; or `refuse`: then send() itself fails and
+ * sent, retry, rejected or unknown and BLAME none, message, contact, gateway or account; or `refuse`: then send() itself fails and
  * nothing is taken. An empty list means sent. The list is checked when the configuration is read.
  *
  * What waits when the gateway closes is reported as unknown, as a real gateway would have to. */
@@ -25,7 +25,7 @@ struct gateway {
 };
 
 static const char *const kind_names[] = {"sent", "retry", "rejected", "unknown", NULL};   /* order of enum outcome_kind */
-static const char *const blame_names[] = {"none", "message", "contact", "gateway", NULL}; /* order of enum outcome_blame */
+static const char *const blame_names[] = {"none", "message", "contact", "gateway", "account", NULL}; /* order of enum outcome_blame */
 static const char refuse[] = "refuse";
 
 static int find_word(const char *const *names, const char *text, size_t len) {

@@ -237,7 +237,7 @@ static void report(const struct reading *reading, enum verdict verdict, int64_t 
         [VERDICT_RETRY] = {OUTCOME_RETRY, BLAME_NONE, "the gateway wants it later"},
         [VERDICT_REJECTED] = {OUTCOME_REJECTED, BLAME_MESSAGE, "the gateway refuses the message"},
         [VERDICT_CONTACT_DEAD] = {OUTCOME_REJECTED, BLAME_CONTACT, "the gateway says that this contact point does not work"},
-        [VERDICT_ACCOUNT_TROUBLE] = {OUTCOME_RETRY, BLAME_GATEWAY, "the gateway refuses our account or address; see to its configuration"},
+        [VERDICT_ACCOUNT_TROUBLE] = {OUTCOME_RETRY, BLAME_ACCOUNT, "the gateway refuses our account or address; see to its configuration"},
         [VERDICT_UNKNOWN] = {OUTCOME_UNKNOWN, BLAME_NONE, "the answer does not tell whether the message was taken"},
         [VERDICT_SENT] = {OUTCOME_SENT, BLAME_NONE, "taken by the gateway"},
     };

@@ -85,7 +85,7 @@ int smtp_get_result(struct frame *frame, struct smtp_result *result_r) {
     int64_t retry_after_ms = frame_get_i64(frame);
     const char *code = frame_get_str(frame);
     const char *reason = frame_get_str(frame);
-    if (!frame_done(frame) || kind > OUTCOME_UNKNOWN || blame > BLAME_GATEWAY || code == NULL || reason == NULL) {
+    if (!frame_done(frame) || kind > OUTCOME_UNKNOWN || blame > BLAME_ACCOUNT || code == NULL || reason == NULL) {
         return -1;
     }
     outcome_set(outcome, (enum outcome_kind)kind, (enum outcome_blame)blame, code, "%s", reason);

@@ -148,7 +148,7 @@ static const struct rule enhanced_rules[] = {
     {"5.3.4", BLAME_MESSAGE}, /* too big for the system */
     {"5.3.", BLAME_GATEWAY},  /* the mail system */
     {"5.6.", BLAME_MESSAGE},  /* content */
-    {"5.7.8", BLAME_GATEWAY}, /* our credentials */
+    {"5.7.8", BLAME_ACCOUNT}, /* our credentials */
     {"5.7.0", BLAME_NONE},    /* policy */
     {"4.3.", BLAME_GATEWAY},  /* the mail system */
     {"4.4.5", BLAME_GATEWAY}, /* system congestion */
@@ -185,8 +185,9 @@ static enum outcome_blame find_blame(const struct smtp_reply *reply, enum smtp_s
     (void)snprintf(code, sizeof code, "%d", reply->code);
     bool transaction =
         step == SMTP_MAIL || step == SMTP_RCPT || step == SMTP_DATA || step == SMTP_CONTENT || step == SMTP_CHUNK || step == SMTP_LAST;
-    if (!transaction || reply->code == 421 || reply->code == 530 || reply->code == 535 || reply->code == 538) {
-        return BLAME_GATEWAY;
+    bool login = reply->code == 530 || reply->code == 535 || reply->code == 538 || (step == SMTP_AUTH && reply->code >= 500);
+    if (!transaction || reply->code == 421 || login) {
+        return login ? BLAME_ACCOUNT : BLAME_GATEWAY;
     }
     if (reply->enhanced[0] != '\0' &&
         find_rule(enhanced_rules, sizeof enhanced_rules / sizeof enhanced_rules[0], reply->enhanced, &blame)) {

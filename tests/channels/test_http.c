@@ -319,13 +319,13 @@ static void table_of_codes_decides(void **state) {
     } cases[] = {
         {"HTTP/1.1 400 Bad Request", "{\"code\":21211}", OUTCOME_REJECTED, BLAME_CONTACT},
         {"HTTP/1.1 400 Bad Request", "{\"code\":21610}", OUTCOME_REJECTED, BLAME_MESSAGE},
-        {"HTTP/1.1 400 Bad Request", "{\"code\":\"20003\"}", OUTCOME_RETRY, BLAME_GATEWAY},
+        {"HTTP/1.1 400 Bad Request", "{\"code\":\"20003\"}", OUTCOME_RETRY, BLAME_ACCOUNT},
         {"HTTP/1.1 400 Bad Request", "{\"code\":20429}", OUTCOME_RETRY, BLAME_NONE},
         {"HTTP/1.1 200 OK", "{\"code\":21211,\"status\":\"failed\"}", OUTCOME_REJECTED, BLAME_CONTACT},
         {"HTTP/1.1 400 Bad Request", "{\"code\":99999}", OUTCOME_REJECTED, BLAME_MESSAGE},
         {"HTTP/1.1 418 Teapot", "nonsense", OUTCOME_RETRY, BLAME_NONE},
-        {"HTTP/1.1 401 Unauthorized", "", OUTCOME_RETRY, BLAME_GATEWAY},
-        {"HTTP/1.1 403 Forbidden", "{}", OUTCOME_RETRY, BLAME_GATEWAY},
+        {"HTTP/1.1 401 Unauthorized", "", OUTCOME_RETRY, BLAME_ACCOUNT},
+        {"HTTP/1.1 403 Forbidden", "{}", OUTCOME_RETRY, BLAME_ACCOUNT},
         {"HTTP/1.1 404 Not Found", "", OUTCOME_REJECTED, BLAME_MESSAGE},
         {"HTTP/1.1 429 Too Many Requests", "", OUTCOME_RETRY, BLAME_GATEWAY},
         {"HTTP/1.1 503 Unavailable", "<html>", OUTCOME_RETRY, BLAME_GATEWAY},
@@ -351,7 +351,7 @@ static void fault_38_redirects_are_not_followed(void **state) {
     static const char *const targets[] = {"Location: file:///etc/passwd\r\n", "Location: http://169.254.169.254/latest/\r\n",
                                           "Location: /v1/other\r\n"};
     for (size_t i = 0; i < 3; i++) {
-        check_answer("HTTP/1.1 307 Temporary Redirect", targets[i], "", OUTCOME_RETRY, BLAME_GATEWAY);
+        check_answer("HTTP/1.1 307 Temporary Redirect", targets[i], "", OUTCOME_RETRY, BLAME_ACCOUNT);
     }
 }
 

@@ -256,7 +256,7 @@ static void wrong_password_is_trouble_with_the_account(void **state) {
     struct err err;
     bench.kit.gateway = channel_http.open(&bench.kit.env, &bench.kit.settings, &err);
     assert_non_null(bench.kit.gateway);
-    http_kit_assert_outcome(http_kit_deliver(&bench.kit, &http_kit_message), OUTCOME_RETRY, BLAME_GATEWAY);
+    http_kit_assert_outcome(http_kit_deliver(&bench.kit, &http_kit_message), OUTCOME_RETRY, BLAME_ACCOUNT);
     end(&bench);
 }
 

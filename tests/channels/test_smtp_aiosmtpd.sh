@@ -64,7 +64,7 @@ it_tells_refusals_apart() {
 
 it_stops_at_a_wrong_password() {
     send_to wrong ada@example.org
-    contains "$(outcome_of ada@example.org)" '"outcome":"retry","blame":"gateway","code":"535 5.7.8"' "outcome"
+    contains "$(outcome_of ada@example.org)" '"outcome":"retry","blame":"account","code":"535 5.7.8"' "outcome"
 }
 
 it_carries_two_hundred_mails() {

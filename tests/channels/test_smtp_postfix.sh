@@ -237,8 +237,8 @@ password_file: $T/password" ada@post.example
     send_to localhost "$AUTH_PORT" "ca_file: $CA.pem
 username: reachd
 password_file: $T/wrong-password" ada@post.example bob@post.example
-    equal "retry gateway 535 5.7.8" "$(outcome_of ada@post.example)" "wrong password"
-    equal "retry gateway 535 5.7.8" "$(outcome_of bob@post.example)" "wrong password"
+    equal "retry account 535 5.7.8" "$(outcome_of ada@post.example)" "wrong password"
+    equal "retry account 535 5.7.8" "$(outcome_of bob@post.example)" "wrong password"
     send_to localhost "$AUTH_PORT" "ca_file: $CA.pem" ada@post.example
     equal "rejected none 554 5.7.1" "$(outcome_of ada@post.example)" "no login"
 }

@@ -56,9 +56,9 @@ struct verdict {
 
 static const struct verdict verdicts[] = {
     {SMTP_GREETING, "554 no", OUTCOME_RETRY, BLAME_GATEWAY},
-    {SMTP_AUTH, "535 5.7.8 bad password", OUTCOME_RETRY, BLAME_GATEWAY},
+    {SMTP_AUTH, "535 5.7.8 bad password", OUTCOME_RETRY, BLAME_ACCOUNT},
     {SMTP_STARTTLS, "454 4.7.0 not now", OUTCOME_RETRY, BLAME_GATEWAY},
-    {SMTP_MAIL, "530 5.7.0 authentication required", OUTCOME_RETRY, BLAME_GATEWAY},
+    {SMTP_MAIL, "530 5.7.0 authentication required", OUTCOME_RETRY, BLAME_ACCOUNT},
     {SMTP_MAIL, "552 too big", OUTCOME_REJECTED, BLAME_MESSAGE},
     {SMTP_MAIL, "553 5.1.7 bad sender", OUTCOME_REJECTED, BLAME_GATEWAY},
     {SMTP_MAIL, "452 4.3.1 disk full", OUTCOME_RETRY, BLAME_GATEWAY},

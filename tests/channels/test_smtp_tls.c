@@ -199,7 +199,7 @@ static void fault_34_a_refused_login_is_tried_once_for_a_whole_batch_and_no_mail
     mail_kit_run(&kit);
     for (size_t i = 0; i < 100; i++) {
         assert_int_equal(kit.outcomes[i].kind, OUTCOME_RETRY);
-        assert_int_equal(kit.outcomes[i].blame, BLAME_GATEWAY);
+        assert_int_equal(kit.outcomes[i].blame, BLAME_ACCOUNT);
         assert_string_equal(kit.outcomes[i].code, "535 5.7.8");
     }
     assert_int_equal(mail_peer_count(peer, "command:MAIL"), 0);

@@ -66,7 +66,7 @@ static struct sending *read_message(struct run *run, const char *line) {
 }
 
 static void on_done(void *ctx, const struct outcome *outcome) {
-    static const char *const blames[] = {"none", "message", "contact", "gateway"};
+    static const char *const blames[] = {"none", "message", "contact", "gateway", "account"};
     struct sending *sending = ctx;
     json_t *line = json_pack("{s:s?,s:s?,s:s,s:s,s:s,s:s,s:s}", "key", sending->message.key, "to", sending->message.to, "outcome",
                              outcome_name(outcome->kind), "blame", blames[outcome->blame], "code", outcome->code, "ref", outcome->ref,
