@@ -5,6 +5,7 @@
 #ifndef REACH_CHANNELS_CHANNEL_H
 #define REACH_CHANNELS_CHANNEL_H
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/conf.h"
 #include "base/err.h"
@@ -60,6 +61,9 @@ struct channel_driver {
                 struct err *err);
     /* Ends a batch: everything held back starts now. */
     void (*flush)(struct gateway *gateway);
+    /* Appends what a gateway with these settings would hand over for the message, byte for byte, where that is more than its text; NULL: it
+     * is the text. Sends nothing. 0, or -1 with *err. */
+    int (*show)(const struct gateway_settings *settings, const struct message *message, struct buf *out, struct err *err);
     /* Closes: what is still in flight is reported (unknown where it may have gone out, retry where not) before it returns. */
     void (*close)(struct gateway *gateway);
 };

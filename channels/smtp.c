@@ -331,13 +331,20 @@ static struct smtp_mailer *choose(const struct gateway *gateway) {
     return best;
 }
 
-/* Makes gateway->mail and the envelope sender. 0, or -1 with *err. */
-static int compose(struct gateway *gateway, const struct message *message, char from[SMTP_ADDRESS_MAX + 1], struct err *err) {
-    const struct smtp_settings *settings = gateway->settings;
+static int make_mail(const struct smtp_settings *settings, const struct message *message, struct buf *out, struct err *err) {
     const struct mime_sender sender = {
         .from_address = settings->from_address, .from_name = settings->from_name, .reply_to = settings->reply_to};
+    return mime_compose(message, &sender, out, err);
+}
+
+static int smtp_show(const struct gateway_settings *settings, const struct message *message, struct buf *out, struct err *err) {
+    return make_mail(settings->driver_settings, message, out, err);
+}
+
+/* Makes gateway->mail and the envelope sender. 0, or -1 with *err. */
+static int compose(struct gateway *gateway, const struct message *message, char from[SMTP_ADDRESS_MAX + 1], struct err *err) {
     buf_reset(&gateway->mail);
-    if (mime_compose(message, &sender, &gateway->mail, err) != 0) {
+    if (make_mail(gateway->settings, message, &gateway->mail, err) != 0) {
         return -1;
     }
     return verp_write(&gateway->verp, message->key, from, err);
@@ -389,4 +396,4 @@ int smtp_envelope(const struct gateway_settings *settings, struct arena *arena, 
 }
 
 const struct channel_driver channel_smtp = {
-    .name = "smtp", .settings = &table, .open = smtp_open, .send = smtp_send, .flush = smtp_flush, .close = smtp_close};
+    .name = "smtp", .settings = &table, .open = smtp_open, .send = smtp_send, .flush = smtp_flush, .show = smtp_show, .close = smtp_close};

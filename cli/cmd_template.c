@@ -2,12 +2,14 @@
  *
  * `lint` runs the very checks that keep a bad set from going live (P11) and prints every finding with file and line. `render`
  * fills one message with values from a file and prints what the customer would get, byte for byte, so that a script can compare
- * it. Both work on files alone: Redis is not needed.
+ * it. Both work on files alone: Redis is not needed. Only where `render` is given the id of a notice in place of a name, it prints the
+ * message that was sent (cmd_sent.c).
  *
  * Exit codes: 1 where a set must not go live or a message cannot be made. Does not: send anything. */
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/commands.h"
+#include "cli/sent.h"
 #include "cli/view.h"
 #include "templates/template.h"
 
@@ -128,7 +130,7 @@ static int take_values(const json_t *data, struct template_values *values, struc
     return 0;
 }
 
-static json_t *view_message(const struct message *message) {
+json_t *view_message(const struct message *message) {
     json_t *object = json_object();
     view_text(object, "notice", message->notice);
     view_text(object, "locale", message->locale);
@@ -164,6 +166,22 @@ static enum ctl_exit print_message(const struct ctl *ctl, const struct message *
     return CTL_DONE;
 }
 
+/* The argument is no notice of the set: the id of one that was sent, or unknown. */
+static enum ctl_exit render_sent(struct ctl *ctl, const struct call *call, const struct err *not_in_set) {
+    bool known = false;
+    struct err why;
+    if (!call_given(call, "sent") && ctl_store(ctl, &why) == NULL) {
+        ctl_say("whether it is the id of one that was sent cannot be said: %s", why.text);
+        return ctl_fail(not_in_set);
+    }
+    enum ctl_exit code = sent_print(ctl, call->arguments[0], call_value(call, "channel"), call_value(call, "part"), &known);
+    if (known) {
+        return code;
+    }
+    ctl_say("there is no notice of that id in Redis either");
+    return ctl_fail(not_in_set);
+}
+
 static enum ctl_exit render(struct ctl *ctl, const struct call *call, enum channel_id channel, const json_t *data) {
     struct err err;
     struct template_values values = {0};
@@ -171,8 +189,13 @@ static enum ctl_exit render(struct ctl *ctl, const struct call *call, enum chann
     const char *dir = words_directory(ctl, &err);
     struct template_set *set = dir == NULL ? NULL : template_set_load(dir, NULL, &err);
     enum ctl_exit code;
-    if (set == NULL || take_values(data, &values, &err) < 0 ||
-        template_render(set, call->arguments[0], call_value(call, "locale"), channel, &values, &ctl->arena, &message, &err) < 0) {
+    if (call_given(call, "sent") || set == NULL || template_has(set, call->arguments[0]) == 0) {
+        if (set != NULL) {
+            (void)err_set(&err, ERR_UNKNOWN, "there is no notice called \"%.80s\"", call->arguments[0]);
+        }
+        code = render_sent(ctl, call, &err);
+    } else if (take_values(data, &values, &err) < 0 ||
+               template_render(set, call->arguments[0], call_value(call, "locale"), channel, &values, &ctl->arena, &message, &err) < 0) {
         code = ctl_fail(&err);
     } else {
         code = print_message(ctl, &message, call_value(call, "part"));

@@ -34,10 +34,12 @@ static const struct command_option desk_done_options[] = {{"as", "NAME", "who yo
 static const struct command_option check_options[] = {{"stdin", NULL, "read them from standard input, one a line"}, {0}};
 static const struct command_option dead_list_options[] = {{"limit", "N", "stop after N (default 100; 0: all)"}, {0}};
 static const struct command_option serve_options[] = {{"port", "PORT", "on this port (default: a free one)"}, {0}};
+static const struct command_option publish_options[] = {{"version", "VERSION", "publish a version that the archive has kept"}, {0}};
 static const struct command_option render_options[] = {{"locale", "LOCALE", "the customer's locale (default: the set's)"},
                                                        {"channel", "CHANNEL", "email (default), sms, push or banner"},
                                                        {"data", "FILE", "JSON object with the values that the job would carry"},
-                                                       {"part", "text|html", "of an e-mail (default: text)"},
+                                                       {"part", "text|html", "of an e-mail (default: text; of a sent one: the whole mail)"},
+                                                       {"sent", NULL, "NOTICE is the id of a notice, also where a template has that name"},
                                                        {0}};
 
 static const struct command_option preflight_options[] = {
@@ -78,8 +80,11 @@ const struct command command_table[] = {
     {"dead", "list", "", 0, 0, "jobs that could not be used, newest first", dead_list_run, dead_list_options},
     {"dead", "show", "ID", 1, 1, "one dead letter whole, with the reason", dead_show_run, none},
     {"template", "lint", "[DIR]", 0, 1, "check every message; exit 1 where one must not go live", template_lint_run, none},
-    {"template", "list", "[DIR]", 0, 1, "notices and the locales they are written in", template_list_run, none},
-    {"template", "render", "NOTICE", 1, 1, "the exact text that a customer would get", template_render_run, render_options},
+    {"template", "list", "[DIR]", 0, 1, "notices, their locales, and where each version of the words is in use", template_list_run, none},
+    {"template", "render", "NOTICE|ID", 1, 1, "the exact text that a customer would get, or, for an id, the exact bytes that were sent",
+     template_render_run, render_options},
+    {"template", "publish", "[DIR]", 0, 1, "check a whole set and make it the one that reachd sends", template_publish_run,
+     publish_options},
     {"template", "serve", "[DIR]", 0, 1, "a page on loopback that shows the messages while they are written", template_serve_run,
      serve_options},
     {"template", "check-mustache", "FILE", 1, 1, "run a case file of the Mustache specification", template_mustache_run, none},

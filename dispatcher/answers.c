@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "dispatcher/work.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void work_effect(struct work *work, enum queue_op op, const char *key, const char *field, const char *value, int64_t at_ms) {
@@ -220,11 +221,27 @@ static bool finish_reached(struct work *work, const struct work_place *place, in
     return true;
 }
 
+/* What its messages were made with stays with a finished notice, because its job goes. */
+static int keep_data(struct work *work, struct err *err) {
+    const json_t *data = work->document.type == JOB_NOTICE ? work->document.job.data : NULL;
+    if (work->record.version == NULL || data == NULL || work->record.data != NULL) {
+        return 0;
+    }
+    char *text = json_dumps(data, JSON_COMPACT);
+    work->record.data = text == NULL ? NULL : arena_strdup(&work->arena, text);
+    free(text);
+    return work->record.data == NULL ? err_no_memory(err) : 0;
+}
+
 int answers_finish(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
     enum notice_state state = work->state;
     bool reached = state == NOTICE_REACHED;
     bool stopped = state == NOTICE_RESOLVED || state == NOTICE_CANCELLED;
     bool cleared = !reached || finish_reached(work, place, now_ms);
+    work_count_finished(work);
+    if (keep_data(work, err) < 0) {
+        return -1;
+    }
     if (stopped) {
         work_effect(work, QUEUE_DEL, arena_printf(&work->arena, "banner:{%s}", work->record.customer), NULL, NULL, 0);
     }

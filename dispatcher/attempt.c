@@ -8,9 +8,8 @@
 #include "dispatcher/work.h"
 
 #include "base/text.h"
+#include "dispatcher/wording.h"
 
-#include <openssl/sha.h>
-#include <stdio.h>
 #include <string.h>
 
 static const struct contact *chosen_contact(const struct work *work) {
@@ -19,60 +18,48 @@ static const struct contact *chosen_contact(const struct work *work) {
 
 /* ---- the words ----------------------------------------------------------------------------------------------------- */
 
-static void template_values_of(const struct work *work, int64_t now_ms, struct template_values *values) {
-    const struct job *job = &work->document.job;
-    *values = (struct template_values){
-        .data = job->data,
-        .customer_name = job->customer.name,
-        .account = work->record.accounts.n > 0 ? work->record.accounts.items[0] : NULL,
-        .time_zone = job->customer.time_zone,
-        .effective_at_ms = job->effective_at_ms,
-        .expires_at_ms = job->expires_at_ms,
-        .now_ms = now_ms,
-    };
+static void count(struct work *work, const char *version, const char *what) {
+    buf_putf(&work->counts, "%stemplate.%.16s.%s", work->counts.len == 0 ? "" : " ", version, what);
+}
+
+/* Every notice belongs to the version its last message was made from; the counters tell how many a version has (counted atomically with the
+ * record, so that they cannot drift):  in flight = taken - left - finished. */
+static void note_version(struct work *work, const struct message *message) {
+    const char *before = work->record.version;
+    work->record.locale = message->locale;
+    if (before != NULL && strcmp(before, message->version) == 0) {
+        return;
+    }
+    if (before != NULL) {
+        count(work, before, "left");
+    }
+    count(work, message->version, "taken");
+    work->record.version = message->version;
+}
+
+void work_count_finished(struct work *work) {
+    if (work->record.version != NULL) {
+        count(work, work->record.version, "finished");
+    }
 }
 
 int work_render(struct work *work, const struct work_place *place, enum channel_id channel, int64_t now_ms, struct message *message,
                 struct err *err) {
     const struct job *job = &work->document.job;
-    struct template_values values;
-    template_values_of(work, now_ms, &values);
-    message->notice_id = work->id;
-    message->customer_id = job->customer.id;
-    message->to_name = job->customer.name;
-    message->created_at_ms = work->record.accepted_at_ms;
-    message->expires_at_ms = work->record.expires_at_ms;
-    const char *locale = job->customer.locale == NULL ? place->settings->templates.default_locale : job->customer.locale;
-    return template_render(place->templates, job->notice, locale, channel, &values, &work->arena, message, err);
-}
-
-/* The idempotency key of a try: the same for the same notice, step and contact point, whoever sends it and however often. */
-static const char *make_key(struct work *work, const struct record_try *t) {
-    char text[200];
-    unsigned char hash[SHA256_DIGEST_LENGTH];
-    int len = snprintf(text, sizeof text, "%s %u %s", work->id, t->plan.step, t->plan.contact_key);
-    (void)SHA256((const unsigned char *)text, (size_t)len, hash);
-    char *key = arena_alloc(&work->arena, 33);
-    for (size_t i = 0; key != NULL && i < 16; i++) {
-        (void)snprintf(key + 2 * i, 3, "%02x", hash[i]);
+    const struct wording wording = {
+        .id = work->id, .record = &work->record, .data = job->data, .reset_key = place->reset_key, .made_at_ms = now_ms};
+    const struct record_addressed before = work->record.addressed;
+    work->record.addressed = (struct record_addressed){
+        .name = job->customer.name,
+        .time_zone = job->customer.time_zone,
+        .locale = job->customer.locale == NULL ? place->settings->templates.default_locale : job->customer.locale,
+    };
+    if (wording_make(&wording, place->templates, channel, &work->arena, message, err) < 0) {
+        work->record.addressed = before;
+        return -1;
     }
-    return key;
-}
-
-/* The address as it goes on the wire. */
-static const char *wire_address(struct work *work, const struct contact *contact, struct err *err) {
-    if (channel_traits(contact->channel)->address != ADDRESS_MAILBOX) {
-        return contact->address;
-    }
-    char wire[MAILBOX_MAX];
-    if (mailbox_wire(contact->address, wire, err) < 0) {
-        return NULL;
-    }
-    const char *copy = arena_strdup(&work->arena, wire);
-    if (copy == NULL) {
-        (void)err_no_memory(err);
-    }
-    return copy;
+    note_version(work, message);
+    return 0;
 }
 
 /* ---- one attempt --------------------------------------------------------------------------------------------------- */
@@ -118,7 +105,7 @@ static int note_impossible(struct work *work, struct record_try *t, const struct
 }
 
 /* Gateway, words and address of the attempt. 1 ready, 0 impossible (*why), -1 refused for good because the job is new (*why). */
-static int prepare_message(struct work *work, const struct work_place *place, const struct record_try *t, int64_t now_ms, struct err *why) {
+static int prepare_message(struct work *work, const struct work_place *place, struct record_try *t, int64_t now_ms, struct err *why) {
     const struct contact *contact = chosen_contact(work);
     if (gateways_pick(place->gateways, contact->channel, contact->gateway, &work->gateway, why) != 1) {
         return 0;
@@ -127,12 +114,15 @@ static int prepare_message(struct work *work, const struct work_place *place, co
     if (work_render(work, place, contact->channel, now_ms, &work->message, why) < 0) {
         return work->fence == 0 ? -1 : 0;
     }
-    work->message.key = make_key(work, t);
-    work->message.to = wire_address(work, contact, why);
-    if (work->message.key == NULL) {
-        return err_no_memory(why);
+    work->message.to = wording_address(contact->channel, contact->address, &work->arena, why);
+    if (work->message.to == NULL) {
+        return 0;
     }
-    return work->message.to == NULL ? 0 : 1;
+    work->message.key = wording_key(work->id, t->plan.step, t->plan.contact_key, &work->arena);
+    t->check = wording_check(contact->channel, &work->record.addressed, work->message.to, &work->arena);
+    t->version = work->message.version;
+    t->made_at_ms = now_ms;
+    return work->message.key == NULL || t->check == NULL ? err_no_memory(why) : 1;
 }
 
 static void count_attempt(struct work *work, const struct record_try *t) {
@@ -153,8 +143,6 @@ static int start_try(struct work *work, const struct work_place *place, struct r
     t->plan.last = OUTCOME_UNKNOWN;
     t->plan.last_at_ms = now_ms;
     t->plan.retry_at_ms = 0;
-    work->record.locale = work->message.locale;
-    work->record.version = work->message.version;
     count_attempt(work, t);
     const char *detail = arena_printf(&work->arena, "%s through %s, attempt %u", t->channel, t->gateway, t->plan.attempts);
     if (work->state == NOTICE_STRANDED && work_event(work, LIFE_NEW_CONTACT, err) < 0) {

@@ -42,7 +42,19 @@ static void put_flag(struct buf *out, const char *name, bool value) {
     }
 }
 
-static void put_try(struct buf *out, const struct record_try *t) {
+/* What is the same as in most notices (one version, one attempt) is left out. */
+static void put_made(struct buf *out, const struct record *record, const struct record_try *t) {
+    if (t->check == NULL) {
+        return;
+    }
+    put_text(out, "mc", t->check);
+    if (record->version == NULL || t->version == NULL || strcmp(record->version, t->version) != 0) {
+        put_text(out, "tv", t->version);
+    }
+    put_number(out, "m", t->made_at_ms == t->plan.first_at_ms ? 0 : t->made_at_ms);
+}
+
+static void put_try(struct buf *out, const struct record *record, const struct record_try *t) {
     buf_putc(out, '{');
     put_name(out, "s");
     buf_put_u64(out, t->plan.step);
@@ -63,6 +75,7 @@ static void put_try(struct buf *out, const struct record_try *t) {
     put_text(out, "code", t->code);
     put_text(out, "why", t->why);
     put_text(out, "ref", t->ref);
+    put_made(out, record, t);
     buf_putc(out, '}');
 }
 
@@ -78,7 +91,7 @@ static void put_lists(const struct record *record, struct buf *out) {
     buf_putc(out, '[');
     for (size_t i = 0; i < record->n_tries; i++) {
         buf_puts(out, i == 0 ? "" : ",");
-        put_try(out, &record->tries[i]);
+        put_try(out, record, &record->tries[i]);
     }
     buf_putc(out, ']');
     put_name(out, "log");
@@ -112,6 +125,10 @@ void record_write(const struct record *record, struct buf *out) {
     put_text(out, "why", record->why);
     put_text(out, "l", record->locale);
     put_text(out, "tv", record->version);
+    put_text(out, "an", record->addressed.name);
+    put_text(out, "az", record->addressed.time_zone);
+    put_text(out, "al", record->addressed.locale);
+    put_text(out, "data", record->data);
     put_flag(out, "desk", record->desk);
     put_flag(out, "hold", record->held);
     put_flag(out, "clear", record->cleared);
@@ -143,7 +160,18 @@ static enum outcome_kind outcome_from_name(const char *name) {
     return OUTCOME_UNKNOWN;
 }
 
-static void read_try(const json_t *object, struct arena *arena, struct record_try *t) {
+static void read_made(const json_t *object, const struct record *record, struct arena *arena, struct record_try *t) {
+    t->check = get_text(object, "mc", arena);
+    if (t->check == NULL) {
+        return;
+    }
+    t->version = get_text(object, "tv", arena);
+    t->version = t->version == NULL ? record->version : t->version;
+    t->made_at_ms = get_number(object, "m");
+    t->made_at_ms = t->made_at_ms == 0 ? t->plan.first_at_ms : t->made_at_ms;
+}
+
+static void read_try(const json_t *object, const struct record *record, struct arena *arena, struct record_try *t) {
     t->plan.step = (uint32_t)get_number(object, "s");
     const char *key = json_string_value(json_object_get(object, "k"));
     (void)snprintf(t->plan.contact_key, sizeof t->plan.contact_key, "%s", key == NULL ? "" : key);
@@ -164,6 +192,7 @@ static void read_try(const json_t *object, struct arena *arena, struct record_tr
     t->code = get_text(object, "code", arena);
     t->why = get_text(object, "why", arena);
     t->ref = get_text(object, "ref", arena);
+    read_made(object, record, arena, t);
 }
 
 static int read_lists(const json_t *root, struct arena *arena, struct record *record) {
@@ -186,7 +215,7 @@ static int read_lists(const json_t *root, struct arena *arena, struct record *re
         record->accounts.items[i] = arena_strdup(arena, account == NULL ? "" : account);
     }
     for (size_t i = 0; i < record->n_tries; i++) {
-        read_try(json_array_get(tries, i), arena, &record->tries[i]);
+        read_try(json_array_get(tries, i), record, arena, &record->tries[i]);
     }
     for (size_t i = 0; i < record->n_log; i++) {
         const json_t *line = json_array_get(log, i);
@@ -218,6 +247,10 @@ int record_read(const char *text, struct arena *arena, struct record *record, st
     record->why = get_text(root, "why", arena);
     record->locale = get_text(root, "l", arena);
     record->version = get_text(root, "tv", arena);
+    record->addressed.name = get_text(root, "an", arena);
+    record->addressed.time_zone = get_text(root, "az", arena);
+    record->addressed.locale = get_text(root, "al", arena);
+    record->data = get_text(root, "data", arena);
     record->desk = get_flag(root, "desk");
     record->held = get_flag(root, "hold");
     record->cleared = get_flag(root, "clear");

@@ -19,6 +19,18 @@ struct record_try {
     const char *code; /* of the last outcome */
     const char *why;
     const char *ref; /* the gateway's id */
+
+    /* Its last message, so that it can be made again; NULL and 0 where none was made. */
+    const char *version; /* template set */
+    int64_t made_at_ms;
+    const char *check; /* wording_check() */
+};
+
+/* Whom the last message was addressed to, as they were then. */
+struct record_addressed {
+    const char *name;      /* or NULL */
+    const char *time_zone; /* or NULL */
+    const char *locale;    /* the wanted one; NULL: no message was made yet */
 };
 
 /* One line of the timeline. */
@@ -44,9 +56,11 @@ struct record {
     const char *why;     /* reason of the last decision */
     const char *locale;  /* of the words sent last, or NULL */
     const char *version; /* template set of the words sent last, or NULL */
-    bool desk;           /* a hold, banner and desk case were made */
-    bool held;           /* its accounts are on hold */
-    bool cleared;        /* a clearance was granted */
+    struct record_addressed addressed;
+    const char *data; /* a finished notice: the values its messages were made with, JSON; or NULL */
+    bool desk;        /* a hold, banner and desk case were made */
+    bool held;        /* its accounts are on hold */
+    bool cleared;     /* a clearance was granted */
     struct record_try *tries;
     size_t n_tries;
     struct record_line *log;

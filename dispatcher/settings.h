@@ -17,9 +17,15 @@ struct worker_settings {
     int64_t redis_wait_ms; /* --standalone: how long to wait for its own redis-server */
 };
 
+/* What makes a set of words the one in use. */
+enum goes_live { GOES_LIVE_SAVED, GOES_LIVE_PUBLISHED };
+
 struct words_settings {
     const char *directory;
     const char *default_locale;
+    const char *archive;        /* where the versions in use are kept; NULL: nowhere */
+    int64_t goes_live;          /* enum goes_live */
+    const char *reset_key_file; /* signs {{reset_link}}; NULL: there is none */
 };
 
 struct clearance_settings {

@@ -72,6 +72,8 @@ static const struct conf_table worker_table = {
     .check = check_worker,
 };
 
+static const char *const goes_live_choices[] = {"saved", "published", NULL}; /* order of enum goes_live */
+
 static const struct conf_key words_keys[] = {
     {.name = "directory",
      .type = CONF_PATH,
@@ -85,7 +87,31 @@ static const struct conf_key words_keys[] = {
      .min = 2,
      .max = 35,
      .help = "the language of customers whose locale is not known"},
+    {.name = "archive",
+     .type = CONF_PATH,
+     .offset = offsetof(struct words_settings, archive),
+     .help =
+         "a folder that keeps every version that was in use, so that a message can be made again as it was sent; none: they are not kept"},
+    {.name = "goes_live",
+     .type = CONF_CHOICE,
+     .offset = offsetof(struct words_settings, goes_live),
+     .initial = "saved",
+     .choices = goes_live_choices,
+     .help =
+         "saved: what is saved in `directory`, once it passes the checks; published: what `reachctl template publish` puts into `archive`"},
+    {.name = "reset_key_file",
+     .type = CONF_PATH,
+     .offset = offsetof(struct words_settings, reset_key_file),
+     .help = "file that holds the secret (first line) which signs {{reset_link}}; your website checks the link with the same"},
 };
+
+static int check_words(void *object, struct err *err) {
+    const struct words_settings *words = object;
+    if (words->goes_live == GOES_LIVE_PUBLISHED && words->archive == NULL) {
+        return err_member(err, "goes_live", "`published` needs `archive`, where `reachctl template publish` puts the words");
+    }
+    return 0;
+}
 
 static const struct conf_table words_table = {
     .name = "templates",
@@ -93,6 +119,7 @@ static const struct conf_table words_table = {
     .n_keys = COUNT(words_keys),
     .size = sizeof(struct words_settings),
     .where_offset = SIZE_MAX,
+    .check = check_words,
 };
 
 static const struct conf_key clearance_keys[] = {

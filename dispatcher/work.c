@@ -111,8 +111,23 @@ int work_begin(struct work *work, const struct work_place *place, int64_t now_ms
     return record_log(&work->record, &work->arena, now_ms, "accepted", NULL) < 0 ? err_no_memory(err) : 0;
 }
 
+/* A control job ends the notice without having its job in hand: what its messages were made with is taken from the job that was kept. */
+static int take_data(struct work *work, const char *job, struct err *err) {
+    json_t *root = json_loads(job, 0, NULL);
+    json_t *data = json_object_get(root, "data");
+    char *text = data == NULL ? NULL : json_dumps(data, JSON_COMPACT);
+    work->record.data = text == NULL ? NULL : arena_strdup(&work->arena, text);
+    bool failed = data != NULL && work->record.data == NULL;
+    free(text);
+    json_decref(root);
+    return failed ? err_no_memory(err) : 0;
+}
+
 int work_resume(struct work *work, const struct work_place *place, const struct queue_record *held, int64_t now_ms, struct err *err) {
     if (record_read(held->record, &work->arena, &work->record, err) < 0) {
+        return -1;
+    }
+    if (work->document.type != JOB_NOTICE && held->job != NULL && work->record.version != NULL && take_data(work, held->job, err) < 0) {
         return -1;
     }
     work->stored = held->state;

@@ -26,6 +26,7 @@ struct work_place {
     const struct route *routes; /* routes[0] is the default */
     size_t n_routes;
     const struct template_set *templates;
+    const char *reset_key; /* signs {{reset_link}}; NULL: there is none */
     struct gateways *gateways;
     const struct clock *clock;
 };
@@ -133,9 +134,12 @@ int work_note_accounts(struct work *work, const struct work_place *place, struct
  * job is refused), 0 it cannot be carried out and a rejected try says so: ask the plan again; -1 with *err. */
 int work_attempt(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);
 
-/* Fills the words of one channel into *message. 0, or -1 with *err as template_render(). */
+/* Fills the words of one channel into *message and notes in the record which they are. 0, or -1 with *err as template_render(). */
 int work_render(struct work *work, const struct work_place *place, enum channel_id channel, int64_t now_ms, struct message *message,
                 struct err *err);
+
+/* The notice is over: counts it as finished with the words of its last message. */
+void work_count_finished(struct work *work);
 
 /* The try of a step on a contact point, or NULL. */
 struct record_try *work_try_of(struct work *work, size_t step, size_t contact);

@@ -14,8 +14,8 @@
 
 #include "base/log.h"
 #include "dispatcher/intake.h"
+#include "dispatcher/live_words.h"
 #include "dispatcher/worker_inside.h"
-#include "templates/watch.h"
 
 #include <event2/event.h>
 #include <stddef.h>
@@ -321,24 +321,6 @@ static const struct queue_handlers handlers = {
     .receipts = intake_on_receipts,
 };
 
-/* Marketing has changed the words. A set that fails its checks stays out, and the one in use goes on (P11). No message that is under
- * way points into a set, so the old one can go at once. */
-static void on_templates(void *ctx, struct template_set *set, const struct template_report *report, const struct err *err) {
-    struct worker *w = ctx;
-    if (set == NULL) {
-        log_error("new templates are refused, the old ones stay in use: %s", err->text);
-        for (size_t i = 0; i < report->n; i++) {
-            const struct template_finding *finding = &report->findings[i];
-            log_line(finding->is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s:%d: %s", finding->file, finding->line, finding->text);
-        }
-        return;
-    }
-    template_set_free(w->templates);
-    w->templates = set;
-    w->place.templates = set;
-    log_notice("new templates are in use: version %.12s", template_set_version(set));
-}
-
 static int load_place(struct worker *w, const struct settings *settings, struct arena *arena, struct err *err) {
     w->place.settings = settings;
     w->place.rules = settings_rules(settings, arena, err);
@@ -346,14 +328,8 @@ static int load_place(struct worker *w, const struct settings *settings, struct 
     if (w->place.routes == NULL) {
         return -1;
     }
-    w->templates = template_set_load(settings->templates.directory, NULL, err);
-    w->place.templates = w->templates;
-    if (w->templates == NULL) {
-        return err_prefix(err, "templates");
-    }
-    w->template_watch = template_watch_new(w->base, settings->templates.directory, on_templates, w, err);
-    if (w->template_watch == NULL) {
-        return err_prefix(err, "templates");
+    if (live_words_open(w, settings, arena, err) < 0) {
+        return -1;
     }
     w->place.gateways = gateways_open(settings, &w->env, err);
     return w->place.gateways == NULL ? -1 : 0;
@@ -381,6 +357,7 @@ struct worker *worker_new(struct event_base *base, const struct clock *clock, co
         worker_free(w);
         return NULL;
     }
+    live_words_announce(w);
     return w;
 }
 
@@ -433,8 +410,7 @@ void worker_free(struct worker *w) {
     if (w->flush_event != NULL) {
         event_free(w->flush_event);
     }
-    template_watch_free(w->template_watch);
-    template_set_free(w->templates);
+    live_words_close(w);
     free(w);
 }
 

@@ -12,6 +12,8 @@ struct worker {
     struct work_place place;
     struct channel_env env;
     struct template_set *templates; /* owned; place.templates borrows it */
+    int64_t templates_since_ms;     /* since when they are in use here */
+    bool templates_refused;         /* what was saved after them does not pass its checks */
     struct template_watch *template_watch;
     struct queue *queue;
     struct worker_watch watch;

@@ -88,6 +88,10 @@ void queue_stop_reading(struct queue *queue) {
     queue->stopped = true;
 }
 
+const char *queue_consumer(const struct queue *queue) {
+    return queue->consumer;
+}
+
 size_t queue_pending(const struct queue *queue) {
     return queue->n_calls;
 }

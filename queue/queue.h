@@ -93,6 +93,9 @@ struct queue *queue_new(struct event_base *base, const struct clock *clock, cons
 /* Drops the connection; what has no answer yet is not answered any more. */
 void queue_free(struct queue *queue);
 
+/* This worker's name among the consumers. Borrowed from the queue. */
+const char *queue_consumer(const struct queue *queue);
+
 /* How many more notices the worker can take now; the queue never hands out more than that (0 stops reading). Entries and due
  * work count; receipts do not. */
 void queue_set_room(struct queue *queue, size_t room);
@@ -226,6 +229,11 @@ struct queue_control {
     size_t n_effects;
 };
 int queue_control(struct queue *queue, const struct queue_control *controls, size_t n, queue_apply_fn *done, void *ctx, struct err *err);
+
+/* Something that concerns no notice and no entry: counters, events and effects in one step (each may be NULL or 0). Where Redis is away
+ * it waits; where the answer was lost it may be told twice. Everything is copied. 0, or -1 with *err (no memory). */
+int queue_tell(struct queue *queue, const char *counts, const char *event, const struct queue_effect *effects, size_t n_effects,
+               struct err *err);
 
 /* The n finished notices that old() handed out are in the archive (0: could not be written, ask again later): takes them out of Redis,
  * each only if it has not changed since. 0, or -1 with *err (no memory: call again). */

@@ -1,4 +1,4 @@
-/* archive: template_set_keep() and template_set_load_kept() of template.h.
+/* archive: template_set_keep(), template_publish() and template_set_load_kept() of template.h.
  *
  * A version is a directory named by its hash. It is written under another name and renamed when it is whole, so a crash leaves no half
  * version under the true name, and two writers of the same version cannot harm each other: the second finds it there.
@@ -90,10 +90,40 @@ static bool is_version(const char *text) {
     return strlen(text) == 64 && text[strspn(text, "0123456789abcdef")] == '\0';
 }
 
+/* Where a version is kept, into `path`. 0, or -1 with *err. */
+static int kept_path(const char *archive, const char *version, char path[PATH_MAX_BYTES], struct err *err) {
+    if (!is_version(version) || snprintf(path, PATH_MAX_BYTES, "%s/%s", archive, version) >= PATH_MAX_BYTES || access(path, F_OK) < 0) {
+        return err_set(err, ERR_UNKNOWN, "the version %.64s of the templates is not kept in %.200s", version, archive);
+    }
+    return 0;
+}
+
+int template_publish(const char *archive, const char *version, struct err *err) {
+    char path[PATH_MAX_BYTES];
+    char fresh[PATH_MAX_BYTES];
+    char live[PATH_MAX_BYTES];
+    if (kept_path(archive, version, path, err) < 0) {
+        return -1;
+    }
+    if (snprintf(fresh, sizeof fresh, "%s/." TEMPLATE_LIVE ".%ld", archive, (long)getpid()) >= (int)sizeof fresh ||
+        snprintf(live, sizeof live, "%s/" TEMPLATE_LIVE, archive) >= (int)sizeof live) {
+        return err_set(err, ERR_LIMIT, "%s: the name is too long", archive);
+    }
+    (void)unlink(fresh); /* of a process of this number that was killed here */
+    if (symlink(version, fresh) < 0) {
+        return err_system(err, archive);
+    }
+    if (rename(fresh, live) < 0) {
+        (void)err_system(err, live);
+        (void)unlink(fresh);
+        return -1;
+    }
+    return 0;
+}
+
 struct template_set *template_set_load_kept(const char *archive, const char *version, struct err *err) {
     char path[PATH_MAX_BYTES];
-    if (!is_version(version) || snprintf(path, sizeof path, "%s/%s", archive, version) >= (int)sizeof path || access(path, F_OK) < 0) {
-        (void)err_set(err, ERR_UNKNOWN, "the version %.64s of the templates is not kept in %.200s", version, archive);
+    if (kept_path(archive, version, path, err) < 0) {
         return NULL;
     }
     struct template_set *set = template_set_load(path, NULL, err);

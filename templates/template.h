@@ -41,6 +41,13 @@ const char *template_set_version(const struct template_set *set);
  * directory must exist; a version that is kept already stays as it is. 0, or -1 with *err. */
 int template_set_keep(const struct template_set *set, const char *archive, struct err *err);
 
+/* Makes a kept version the published one: <archive>/live becomes a link to it, in one step. 0, or -1 with *err: ERR_UNKNOWN where it is not
+ * kept. */
+int template_publish(const char *archive, const char *version, struct err *err);
+
+/* The name of that link below the archive. */
+#define TEMPLATE_LIVE "live"
+
 /* Loads a kept version. NULL with *err: ERR_UNKNOWN where it is not kept, ERR_CONFLICT where its files are not what they were. */
 struct template_set *template_set_load_kept(const char *archive, const char *version, struct err *err);
 

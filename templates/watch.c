@@ -7,7 +7,8 @@
  *
  * Guarantees: the callback runs in the loop, one load at a time, the last with the newest files. A set is handed over whole or
  * not at all. Fails: template_watch_new() where inotify is not to be had; a directory that cannot be watched any more is
- * watched again at the next change. Does not: decide what becomes of a refused set. */
+ * watched again at the next change. A directory that is a link is followed, also when it is pointed elsewhere. Does not: decide what
+ * becomes of a refused set. */
 #include "templates/watch.h"
 
 #include <assert.h>
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { QUIET_MS = 60, DEPTH_MAX = 3 };
@@ -28,7 +30,8 @@ struct template_watch {
     template_watch_fn *changed;
     void *ctx;
     int inotify;
-    int loaded;               /* eventfd: the thread has finished */
+    int loaded; /* eventfd: the thread has finished */
+    struct event_base *base;
     struct event *on_inotify; /* something has changed */
     struct event *on_quiet;   /* nothing more for a while */
     struct event *on_loaded;
@@ -55,6 +58,54 @@ static void watch_directory(const struct template_watch *watch, const char *path
     }
 }
 
+static void on_inotify(evutil_socket_t fd, short what, void *ctx);
+
+static void free_event(struct event *event) {
+    if (event != NULL) {
+        event_free(event);
+    }
+}
+
+static void close_if_open(int fd) {
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+/* A directory that is a link, as `reachctl template publish` makes it, changes by being pointed elsewhere: that shows in the folder the
+ * link is in. */
+static void watch_link(const struct template_watch *watch) {
+    char parent[1024];
+    struct stat status;
+    if (lstat(watch->dir, &status) < 0 || !S_ISLNK(status.st_mode) ||
+        snprintf(parent, sizeof parent, "%s", watch->dir) >= (int)sizeof parent) {
+        return;
+    }
+    char *slash = strrchr(parent, '/');
+    if (slash != NULL) {
+        *slash = '\0';
+    }
+    (void)inotify_add_watch(watch->inotify, slash == NULL ? "." : parent, IN_MOVED_TO | IN_CREATE | IN_ONLYDIR);
+}
+
+/* Watches everything that is there now, and nothing that was. 0, or -1 with errno. */
+static int watch_anew(struct template_watch *watch) {
+    int fresh = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    struct event *event = fresh < 0 ? NULL : event_new(watch->base, fresh, EV_READ | EV_PERSIST, on_inotify, watch);
+    if (event == NULL || event_add(event, NULL) < 0) {
+        free_event(event);
+        close_if_open(fresh);
+        return -1;
+    }
+    free_event(watch->on_inotify);
+    close_if_open(watch->inotify);
+    watch->inotify = fresh;
+    watch->on_inotify = event;
+    watch_directory(watch, watch->dir, 0);
+    watch_link(watch);
+    return 0;
+}
+
 /* ---- the thread ---------------------------------------------------------------------------------------------------- */
 static void *load(void *ctx) {
     struct template_watch *watch = ctx;
@@ -71,7 +122,9 @@ static void start_load(struct template_watch *watch) {
         watch->again = true;
         return;
     }
-    watch_directory(watch, watch->dir, 0);
+    if (watch_anew(watch) < 0) {
+        watch_directory(watch, watch->dir, 0); /* the watches there are stay, with what is new */
+    }
     watch->err = (struct err){0};
     watch->again = false;
     watch->loading = pthread_create(&watch->thread, NULL, load, watch) == 0;
@@ -124,19 +177,16 @@ static void on_loaded(evutil_socket_t fd, short what, void *ctx) {
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 static int open_all(struct template_watch *watch, struct event_base *base, struct err *err) {
-    watch->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     watch->loaded = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (watch->inotify < 0 || watch->loaded < 0) {
+    watch->base = base;
+    if (watch->loaded < 0 || watch_anew(watch) < 0) {
         return err_system(err, "watching the templates");
     }
-    watch->on_inotify = event_new(base, watch->inotify, EV_READ | EV_PERSIST, on_inotify, watch);
     watch->on_quiet = evtimer_new(base, on_quiet, watch);
     watch->on_loaded = event_new(base, watch->loaded, EV_READ | EV_PERSIST, on_loaded, watch);
-    if (watch->on_inotify == NULL || watch->on_quiet == NULL || watch->on_loaded == NULL || event_add(watch->on_inotify, NULL) < 0 ||
-        event_add(watch->on_loaded, NULL) < 0) {
+    if (watch->on_quiet == NULL || watch->on_loaded == NULL || event_add(watch->on_loaded, NULL) < 0) {
         return err_no_memory(err);
     }
-    watch_directory(watch, watch->dir, 0);
     return 0;
 }
 
@@ -161,18 +211,6 @@ struct template_watch *template_watch_new(struct event_base *base, const char *d
 
 void template_watch_kick(struct template_watch *watch) {
     start_load(watch);
-}
-
-static void free_event(struct event *event) {
-    if (event != NULL) {
-        event_free(event);
-    }
-}
-
-static void close_if_open(int fd) {
-    if (fd >= 0) {
-        (void)close(fd);
-    }
 }
 
 void template_watch_free(struct template_watch *watch) {

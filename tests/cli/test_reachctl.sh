@@ -279,7 +279,7 @@ it_shows_the_words() {
     local words=$TOP/templates/messages
     equal 0 "$(status_of ctl template lint "$words")" "lint"
     equal 1 "$(status_of ctl template lint "$T/no-words")" "a directory that is not there"
-    contains "$(ctl template list "$words" --json | json - '[n["notice"] for n in d if "de" in n["locales"]]')" 'mail-password-disabled' "list"
+    contains "$(ctl template list "$words" --json | json - '[n["notice"] for n in d["notices"] if "de" in n["locales"]]')" 'mail-password-disabled' "list"
     printf '{"tests":[{"name":"a","desc":"","data":{"x":"y"},"template":"{{x}}","expected":"y"},{"name":"b","desc":"","data":{},"template":"a","expected":"b"}]}' >"$T/spec.json"
     equal 1 "$(status_of ctl template check-mustache "$T/spec.json")" "a case that fails"
     equal '1 passed, 1 failed' "$(cat "$T/out")" "the tally"

@@ -25,6 +25,7 @@ worker:
   retry_cap: 1s
 templates:
   directory: "%(words)s"
+  archive: "%(socket)s.words"
 routes:
   - name: security
     steps:

@@ -22,6 +22,9 @@ static void fill(struct record *record, struct arena *arena) {
                               .origin = "0/1-1",
                               .verdict = "weak",
                               .why = "a \"reason\"",
+                              .version = "v2",
+                              .addressed = {.name = "Ada", .time_zone = "Europe/London", .locale = "en-GB"},
+                              .data = "{\"a\":\"b\"}",
                               .desk = true};
     struct record_try *t = record_try_get(record, arena, 2, "00112233445566aa");
     t->plan.attempts = 3;
@@ -38,6 +41,15 @@ static void fill(struct record *record, struct arena *arena) {
     t->code = "21211";
     t->why = "refused";
     t->ref = "SM1";
+    t->check = "0123456789abcdef";
+    t->version = "v1";
+    t->made_at_ms = 12;
+    t = record_try_get(record, arena, 3, "00112233445566bb"); /* as usual: of the newest version, at the first attempt */
+    t->plan.first_at_ms = 14;
+    t->check = "fedcba9876543210";
+    t->version = "v2";
+    t->made_at_ms = 14;
+    assert_non_null(record_try_get(record, arena, 4, "00112233445566cc")); /* nothing was made */
     assert_int_equal(record_log(record, arena, 1000, "accepted", NULL), 0);
     assert_int_equal(record_log(record, arena, 1001, "sending", "sms through sms-main"), 0);
 }
@@ -55,7 +67,14 @@ static void what_is_written_is_read_again(void **state) {
     assert_int_equal(record_read(buf_str(&first), &arena, &again, &err), 0);
     record_write(&again, &second);
     assert_string_equal(buf_str(&first), buf_str(&second));
-    assert_int_equal(again.n_tries, 1);
+    assert_int_equal(again.n_tries, 3);
+    assert_string_equal(again.tries[0].version, "v1");
+    assert_int_equal(again.tries[0].made_at_ms, 12);
+    assert_string_equal(again.tries[1].version, "v2");
+    assert_int_equal(again.tries[1].made_at_ms, 14);
+    assert_null(again.tries[2].version);
+    assert_string_equal(again.addressed.time_zone, "Europe/London");
+    assert_string_equal(again.data, "{\"a\":\"b\"}");
     assert_memory_equal(&again.tries[0].plan, &record.tries[0].plan, sizeof again.tries[0].plan);
     assert_string_equal(again.tries[0].to, "••01");
     assert_int_equal(again.n_log, 2);

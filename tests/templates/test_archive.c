@@ -64,10 +64,33 @@ static void an_unknown_or_altered_version_is_refused(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void publishing_turns_one_link_to_a_kept_version(void **state) {
+    struct err err = {0};
+    char live[300];
+    char target[100];
+    (void)state;
+    struct template_set *set = template_set_load(fixture_dir, NULL, &err);
+    assert_non_null(set);
+    assert_int_equal(template_publish(archive, template_set_version(set), &err), -1);
+    assert_int_equal(err.code, ERR_UNKNOWN);
+    assert_int_equal(template_set_keep(set, archive, &err), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(template_publish(archive, template_set_version(set), &err), 0);
+        (void)snprintf(live, sizeof live, "%s/" TEMPLATE_LIVE, archive);
+        ssize_t n = readlink(live, target, sizeof target - 1);
+        assert_int_equal(n, 64);
+        target[n] = '\0';
+        assert_string_equal(target, template_set_version(set));
+    }
+    assert_int_equal(template_publish(archive, "../../etc", &err), -1);
+    template_set_free(set);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_kept_version_gives_the_same_bytes_after_the_words_changed),
         TEST(an_unknown_or_altered_version_is_refused),
+        TEST(publishing_turns_one_link_to_a_kept_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
 #include "templates/watch.h"
 
 #include <event2/event.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static struct event_base *base;
 static struct template_set *serving;
@@ -114,6 +116,38 @@ static void it_can_be_asked_to_load_and_freed_while_it_does(void **state) {
     assert_int_equal(accepted, 2);
 }
 
+/* As `reachctl template publish` does it: the directory is a link, and is pointed to another. */
+static void a_link_that_is_turned_is_followed(void **state) {
+    struct err err = {0};
+    char link[300];
+    char fresh[300];
+    char other[300];
+    char command[1000];
+    (void)state;
+    (void)snprintf(link, sizeof link, "%s.link", fixture_dir);
+    (void)snprintf(fresh, sizeof fresh, "%s.fresh", fixture_dir);
+    (void)snprintf(other, sizeof other, "%s.other", fixture_dir);
+    (void)snprintf(command, sizeof command, "cp -r '%s' '%s' && printf 'Other {{word}} walton.example\\n' >'%s/n/en/sms.txt'", fixture_dir,
+                   other, other);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(symlink(fixture_dir, link), 0);
+    struct template_watch *watch = template_watch_new(base, link, on_change, NULL, &err);
+    assert_non_null(watch);
+    for (int i = 1; i <= 4; i++) {
+        assert_int_equal(symlink(i % 2 == 1 ? other : fixture_dir, fresh), 0);
+        assert_int_equal(rename(fresh, link), 0);
+        run_until(&accepted, i);
+        struct arena arena = ARENA_INIT;
+        struct message m = {0};
+        assert_int_equal(fixture_render(serving, CHANNEL_SMS, "{\"word\":\"x\"}", (struct template_values){0}, &arena, &m, &err), 0);
+        assert_int_equal(strncmp(m.text, "Other x", 7) == 0, i % 2 == 1);
+        arena_fini(&arena);
+    }
+    template_watch_free(watch);
+    (void)snprintf(command, sizeof command, "rm -rf '%s' '%s'", other, link);
+    assert_int_equal(system(command), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void) {
@@ -121,6 +155,7 @@ int main(void) {
         TEST(a_good_change_is_taken_and_a_bad_one_is_told),
         TEST(a_new_folder_is_watched_too),
         TEST(many_saves_in_a_row_are_one_load),
+        TEST(a_link_that_is_turned_is_followed),
         TEST(it_can_be_asked_to_load_and_freed_while_it_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

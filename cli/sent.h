@@ -1,0 +1,17 @@
+/* sent: a message that was sent, made again. For `template render`. */
+#ifndef REACH_CLI_SENT_H
+#define REACH_CLI_SENT_H
+
+#include "base/message.h"
+#include "cli/ctl.h"
+
+#include <jansson.h>
+
+/* Prints the last message of the notice `id` (in `channel`, where one is given; NULL: any): what the gateway was handed, or with `part`
+ * ("text", "html") that part alone. *known_r is false where Redis knows no such notice; nothing was printed then. */
+enum ctl_exit sent_print(struct ctl *ctl, const char *id, const char *channel, const char *part, bool *known_r);
+
+/* A message as JSON: its words, without who they are for. New. (cmd_template.c) */
+json_t *view_message(const struct message *message);
+
+#endif
