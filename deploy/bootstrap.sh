@@ -13,7 +13,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 list=$here/packages.txt
 policy=/usr/sbin/policy-rc.d
-services=(redis-server nginx kannel) # named as their packages are
+PATH=$PATH:/usr/sbin:/sbin
+services=(redis-server nginx kannel postfix stunnel4) # named as their packages are
 
 say() {
     printf 'bootstrap: %s\n' "$*" >&2
@@ -56,9 +57,17 @@ forbid_services() {
     fi
 }
 
+# Questions that packages ask are answered here: Postfix gets no configuration of the machine's own.
+answer_questions() { # answer_questions PACKAGE...
+    if [[ " $* " == *' postfix '* ]]; then
+        debconf-set-selections <<<'postfix postfix/main_mailer_type select No configuration'
+    fi
+}
+
 install_packages() {
     export DEBIAN_FRONTEND=${DEBIAN_FRONTEND:-noninteractive}
     forbid_services
+    answer_questions "$@"
     apt-get -q -o DPkg::Lock::Timeout=120 update >&2 || say 'apt-get update failed; trying with the lists that are here'
     apt-get -q -y -o DPkg::Lock::Timeout=120 install --no-install-recommends "$@" >&2
     disable_services "$@"

@@ -52,6 +52,15 @@ it_bootstrap_prints_the_one_command_where_it_may_not_install() {
     equal '' "$(cat "$T/apt.log")" "what was installed"
 }
 
+it_bootstrap_leaves_another_mail_system_alone() {
+    fake_debian gcc make
+    printf '#!/bin/sh\n' >"$T/fake/sendmail"
+    chmod 755 "$T/fake/sendmail"
+    equal 1 "$(status_of as_nobody "$T/deploy/bootstrap.sh" test)" "the exit status"
+    lacks "$(cat "$T/err")" 'postfix' "the missing packages"
+    rm "$T/fake/sendmail"
+}
+
 # ---- sources ---------------------------------------------------------------------------------------------------------------
 
 it_the_rooms_include_one_another_in_one_direction() {
