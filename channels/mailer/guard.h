@@ -21,11 +21,15 @@ struct guard {
     int64_t deadline_tick_ms; /* CLOCK_MONOTONIC: give up */
     int64_t not_after_ms;     /* CLOCK_BOOTTIME: the end of the message must not be sent after this */
     struct smtp_board_slot *board;
+    const char *message; /* goes out in place of the stand-in; NULL: the library's bytes go out as they are */
+    size_t message_len;
+    size_t message_sent;
 
     /* the connection */
     int fd;
-    int wait_ms; /* how long its recv() waits; 0: it does not block (yet) */
-    void *tls;   /* SSL *, or NULL */
+    int wait_ms;  /* how long its recv() waits; 0: it does not block (yet) */
+    bool waiting; /* under TLS: OpenSSL's reads may wait */
+    void *tls;    /* SSL *, or NULL */
     struct smtp_wire wire;
 };
 
@@ -35,5 +39,10 @@ void guard_leave(void);
 
 /* The next transaction is for the mail in this slot; it has time_ms from now. */
 void guard_begin_mail(struct guard *guard, struct smtp_board_slot *board, int64_t time_ms, int64_t not_after_ms);
+
+/* The library is about to write the message. Returns what it is to write instead (a C string: a header and nothing else), or NULL: the
+ * message itself. In its place the calling thread's guard sends message[0..len), which is borrowed until then, must have passed the same
+ * checks as any other message, must have no line that begins with a dot, and ends with the final dot's line. */
+const char *guard_stand_in(const char *message, size_t len);
 
 #endif

@@ -119,7 +119,7 @@ static void finish(struct session *session, const struct outcome *outcome) {
 
 /* ---- giving mails to libesmtp -------------------------------------------------------------------------------------- */
 
-/* libesmtp's reader: the whole message in one piece; *len NULL rewinds. */
+/* libesmtp's reader: the whole message in one piece, or its stand-in; *len NULL rewinds. */
 static const char *read_message(void **ctx, int *len, void *arg) {
     const struct job *job = arg;
     if (len == NULL) {
@@ -132,16 +132,22 @@ static const char *read_message(void **ctx, int *len, void *arg) {
         return NULL;
     }
     *ctx = malloc(1); /* the library frees it; its presence says that the message has been read */
-    *len = *ctx == NULL ? 0 : (int)job->mail.data_len;
-    return *ctx == NULL ? NULL : job->mail.data;
+    if (*ctx == NULL) {
+        *len = 0;
+        return NULL;
+    }
+    const char *stand_in = guard_stand_in(job->mail.data, job->mail.data_len + WORK_DOT_BYTES);
+    *len = (int)(stand_in != NULL ? strlen(stand_in) : job->mail.data_len);
+    return stand_in != NULL ? stand_in : job->mail.data;
 }
 
-/* Lines that all end with CRLF: then nothing in the message can look like the end of it. (A CR by itself the guard does not let out.) */
+/* Lines that all end with CRLF and do not begin with a dot (mime.c writes none): then nothing in the message can look like the end of it.
+ * (A CR by itself the guard does not let out.) */
 static bool is_proper(const char *data, size_t len) {
     const char *end = data + len;
     for (const char *at = data; at < end;) {
         const char *lf = memchr(at, '\n', (size_t)(end - at));
-        if (lf == NULL || lf == at || lf[-1] != '\r') {
+        if (lf == NULL || lf == at || lf[-1] != '\r' || *at == '.') {
             return false;
         }
         at = lf + 1;

@@ -7,7 +7,8 @@
  * sees one attempt at a time, and all mails that waited for it get the same answer at once.
  *
  * Answers are gathered in one buffer; a thread sends those of two milliseconds together, because waking reachd costs more than an
- * answer. When reachd does not read, they pile up to the number of slots and no further.
+ * answer, and of eight while so many mails wait that no session will miss what reachd would send for them. When reachd does not read, they
+ * pile up to the number of slots and no further.
  *
  * Fails: a broken socket means that reachd is gone; the process then ends at once, because what is in doubt stays in doubt
  * and what is not yet ended must not be. */
@@ -24,7 +25,8 @@
 #include <unistd.h>
 
 enum {
-    GATHER_NS = 2000000,
+    GATHER_MS = 2,
+    GATHER_PLENTY_MS = 8,
     BLOCK_BYTES = 8192, /* of one mail, unless it is larger; these are kept: the allocator is dear when threads free what others made */
     SPARE_MAX = 256,
 };
@@ -41,16 +43,17 @@ struct work {
     struct job *spare; /* blocks of mails that were answered, to be used again */
     size_t n_spare;
     struct job *first, **last; /* mails that wait */
-    struct waiter *open;       /* sessions with a connection */
-    struct waiter *fresh;      /* sessions without one */
-    bool warm;                 /* the server is known to answer */
-    bool probing;              /* one session is finding out */
+    size_t n_waiting;
+    struct waiter *open;  /* sessions with a connection */
+    struct waiter *fresh; /* sessions without one */
+    bool warm;            /* the server is known to answer */
+    bool probing;         /* one session is finding out */
     bool closing;
     uint32_t n_sessions, max_sessions;
     pthread_cond_t ended;
     struct buf out;
     pthread_t sender;
-    pthread_cond_t answered; /* `out` holds something, or finished */
+    pthread_cond_t answered; /* `out` holds something, or its answers are wanted now, or finished */
     bool finished;           /* no more answers will come */
     int fd;
     struct smtp_board_slot *board;
@@ -102,14 +105,25 @@ void work_free(struct work *work) {
 }
 
 /* ---- handing out (the lock is held) -------------------------------------------------------------------------------- */
+
+/* Whether more mails wait than the sessions can deal with before reachd sends others. */
+static bool has_plenty(const struct work *work) {
+    return work->n_waiting >= 2 * (size_t)work->max_sessions;
+}
+
 static struct job *pop(struct work *work) {
     struct job *job = work->first;
+    bool had_plenty = has_plenty(work);
     if (job != NULL) {
         work->first = job->next;
         job->next = NULL;
+        work->n_waiting--;
         if (work->first == NULL) {
             work->last = &work->first;
         }
+    }
+    if (had_plenty && !has_plenty(work) && work->out.len > 0) {
+        (void)pthread_cond_signal(&work->answered);
     }
     return job;
 }
@@ -118,11 +132,13 @@ static void push_back(struct work *work, struct job *job) {
     job->next = NULL;
     *work->last = job;
     work->last = &job->next;
+    work->n_waiting++;
 }
 
 static void push_front(struct work *work, struct job *job) {
     job->next = work->first;
     work->first = job;
+    work->n_waiting++;
     if (job->next == NULL) {
         work->last = &job->next;
     }
@@ -154,15 +170,21 @@ static void hand_out(struct work *work) {
     }
 }
 
-static void wait_until_ms(struct work *work, struct waiter *waiter, int64_t wait_ms) {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += wait_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
+/* CLOCK_MONOTONIC in wait_ms. */
+static struct timespec time_in(int64_t wait_ms) {
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    time.tv_sec += wait_ms / 1000;
+    time.tv_nsec += wait_ms % 1000 * 1000000;
+    if (time.tv_nsec >= 1000000000) {
+        time.tv_sec++;
+        time.tv_nsec -= 1000000000;
     }
+    return time;
+}
+
+static void wait_until_ms(struct work *work, struct waiter *waiter, int64_t wait_ms) {
+    struct timespec until = time_in(wait_ms);
     while (!waiter->woken && pthread_cond_clockwait(&waiter->wake, &work->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT) {
     }
 }
@@ -221,7 +243,8 @@ static void free_job(struct work *work, struct job *job) {
 }
 
 int work_add(struct work *work, struct frame *frame) {
-    struct job *job = new_job(work, sizeof *job + frame->left);
+    static const char dot[WORK_DOT_BYTES + 1] = ".\r\n";
+    struct job *job = new_job(work, sizeof *job + frame->left + WORK_DOT_BYTES);
     if (job == NULL) {
         return -1;
     }
@@ -233,6 +256,8 @@ int work_add(struct work *work, struct frame *frame) {
         return -1;
     }
     job->board = &work->board[job->mail.slot];
+    /* data is the frame's last field: behind its NUL there is nothing but the room made above */
+    memcpy(copy + frame->left - 1, dot, sizeof dot);
     (void)pthread_mutex_lock(&work->lock);
     push_back(work, job);
     hand_out(work);
@@ -288,6 +313,7 @@ void work_broken(struct work *work, const struct outcome *outcome) {
     struct job *jobs = work->first;
     work->first = NULL;
     work->last = &work->first;
+    work->n_waiting = 0;
     (void)pthread_mutex_unlock(&work->lock);
     while (jobs != NULL) {
         struct job *job = jobs;
@@ -322,10 +348,18 @@ void work_answer(struct work *work, struct job *job, const struct outcome *outco
     (void)pthread_mutex_unlock(&work->lock);
 }
 
-/* The thread that sends the answers, those of a millisecond together: one wake-up of reachd for many mails. */
+/* The lock is held. Waits until it is time to send: sessions that would soon have nothing to do are worth a wake-up of reachd. */
+static void gather(struct work *work) {
+    bool plenty = has_plenty(work);
+    struct timespec until = time_in(plenty ? GATHER_PLENTY_MS : GATHER_MS);
+    while (!work->finished && (!plenty || has_plenty(work)) &&
+           pthread_cond_clockwait(&work->answered, &work->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT) {
+    }
+}
+
+/* The thread that sends the answers, those of some milliseconds together: one wake-up of reachd for many mails. */
 static void *run_sender(void *arg) {
     struct work *work = arg;
-    static const struct timespec pause = {.tv_nsec = GATHER_NS};
     struct buf batch = BUF_INIT;
     (void)pthread_mutex_lock(&work->lock);
     while (!work->finished || work->out.len > 0) {
@@ -333,11 +367,7 @@ static void *run_sender(void *arg) {
             (void)pthread_cond_wait(&work->answered, &work->lock);
             continue;
         }
-        if (!work->finished) {
-            (void)pthread_mutex_unlock(&work->lock);
-            (void)nanosleep(&pause, NULL);
-            (void)pthread_mutex_lock(&work->lock);
-        }
+        gather(work);
         struct buf full = work->out;
         work->out = batch;
         batch = full;

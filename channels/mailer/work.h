@@ -6,6 +6,9 @@
 
 #include <stdbool.h>
 
+/* Behind mail.data stands the line that ends a message on the wire, so that both can be sent in one piece. */
+enum { WORK_DOT_BYTES = 3 };
+
 /* One mail. Its strings live in the same block of memory. */
 struct job {
     struct job *next;
@@ -41,7 +44,7 @@ void work_established(struct work *work);
 /* No session can be had: every mail that waits is answered with `outcome`. */
 void work_broken(struct work *work, const struct outcome *outcome);
 
-/* Answers a mail and frees it. The answer goes out within two milliseconds or so, together with those of other sessions. */
+/* Answers a mail and frees it. The answer goes out within some milliseconds, together with those of other sessions. */
 void work_answer(struct work *work, struct job *job, const struct outcome *outcome);
 
 /* The thread of a session ends. */

@@ -1,5 +1,6 @@
 /* The smtp driver against the sandbox peer: what customers get, and what each way of failing is reported as. */
 #include "channels/smtp.h"
+#include "tests/support/mail_peer.h"
 #include "tests/support/mail_stage.h"
 
 #include <setjmp.h>
@@ -47,6 +48,19 @@ static void a_mail_arrives_whole(void **state) {
     assert_non_null(strstr(mail, "your mailbox password no longer works.\r\n=2E\r\n"));
     free(mail);
     mail_stage_clear(&stage);
+}
+
+static void a_large_mail_arrives_whole(void **state) {
+    (void)state;
+    static const char *const chunking[] = {"--chunking", NULL};
+    for (size_t i = 0; i < 2; i++) {
+        struct mail_peer *peer = mail_peer_start(NULL, i == 0 ? NULL : chunking);
+        struct mail_kit kit;
+        mail_kit_open_plain(&kit, mail_peer_port(peer), one_session);
+        mail_kit_assert_large_mail(&kit, peer);
+        mail_kit_close(&kit);
+        mail_peer_stop(peer);
+    }
 }
 
 static void a_thousand_mails_go_through_four_sessions(void **state) {
@@ -350,6 +364,7 @@ static void a_lease_that_runs_out_on_the_way_keeps_the_message_from_being_ended(
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mail_arrives_whole),
+        cmocka_unit_test(a_large_mail_arrives_whole),
         cmocka_unit_test(a_thousand_mails_go_through_four_sessions),
         cmocka_unit_test(a_connection_carries_many_mails_and_is_renewed_after_its_share),
         cmocka_unit_test(each_refusal_gets_its_outcome),

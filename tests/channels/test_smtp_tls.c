@@ -70,6 +70,16 @@ static const struct bad_certificate bad_certificates[] = {
     {"expired", "expired"}, {"early", "not yet valid"}, {"wrong", "mismatch"}, {"self", "self-signed"}, {"foreign", "issuer"},
 };
 
+static void a_large_mail_arrives_whole_over_tls(void **state) {
+    (void)state;
+    struct mail_peer *peer = start_peer("good", NULL, NULL);
+    struct mail_kit kit;
+    open_kit(&kit, "localhost", peer, "");
+    mail_kit_assert_large_mail(&kit, peer);
+    mail_kit_close(&kit);
+    mail_peer_stop(peer);
+}
+
 static void fault_29_no_mail_goes_to_a_server_with_a_bad_certificate(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof bad_certificates / sizeof bad_certificates[0]; i++) {
@@ -261,6 +271,7 @@ static void fault_30_a_thousand_mails_over_tls_1_3_alone_and_none_hangs(void **s
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_with_a_good_certificate_gets_mail_over_tls),
+        cmocka_unit_test(a_large_mail_arrives_whole_over_tls),
         cmocka_unit_test(fault_29_no_mail_goes_to_a_server_with_a_bad_certificate),
         cmocka_unit_test(fault_28_what_is_injected_before_the_handshake_is_refused),
         cmocka_unit_test(a_refused_starttls_is_retry_with_the_servers_words),

@@ -1,6 +1,7 @@
 /* mail_kit: see mail_kit.h. */
 #include "tests/support/mail_kit.h"
 
+#include "channels/mime.h"
 #include "channels/smtp.h"
 #include "tests/support/mail_peer.h"
 
@@ -150,6 +151,27 @@ const struct outcome *mail_kit_send_one(struct mail_kit *kit, const char *to, un
     size_t index = mail_kit_send(kit, mail_kit_message(kit, to, number));
     mail_kit_run(kit);
     return &kit->outcomes[index];
+}
+
+void mail_kit_assert_large_mail(struct mail_kit *kit, const struct mail_peer *peer) {
+    static const struct mime_sender sender = {.from_address = "notices@walton.example"};
+    static char text[180001];
+    struct message *message = mail_kit_message(kit, "ada@example.org", 1);
+    struct buf made = BUF_INIT;
+    for (size_t i = 0; i + 1 < sizeof text; i++) {
+        text[i] = i % 97 == 96 ? '\n' : i % 97 == 0 ? '.' : (char)('a' + i / 97 % 26);
+    }
+    message->text = text;
+    message->html = NULL;
+    size_t index = mail_kit_send(kit, message);
+    mail_kit_run(kit);
+    char *got = mail_peer_mail(peer, 0);
+    if (mime_compose(message, &sender, &made, &kit->err) != 0 || kit->outcomes[index].kind != OUTCOME_SENT || got == NULL ||
+        strlen(got) < made.len || strcmp(got + strlen(got) - made.len, buf_str(&made)) != 0) {
+        give_up("a large mail was not kept as it was made: %s", kit->outcomes[index].reason);
+    }
+    buf_fini(&made);
+    free(got);
 }
 
 /* Parent and name of a process. 0, or -1 where there is none (any more). */

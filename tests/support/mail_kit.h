@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "channels/channel.h"
+#include "tests/support/mail_peer.h"
 
 enum { MAIL_KIT_MAX = 20000 };
 
@@ -47,6 +48,9 @@ void mail_kit_turn(struct mail_kit *kit);
 
 /* Sends one mail to `to` and waits; its outcome. */
 const struct outcome *mail_kit_send_one(struct mail_kit *kit, const char *to, unsigned number);
+
+/* Sends a mail of nearly the largest size that is allowed and holds what `peer` has kept of it against what was made, byte by byte. */
+void mail_kit_assert_large_mail(struct mail_kit *kit, const struct mail_peer *peer);
 
 /* Process ids of the children of this process whose name begins with "reachd-mailer"; returns how many. */
 size_t mail_kit_mailers(int *pids, size_t max);
