@@ -367,7 +367,8 @@ static int smtp_send(struct gateway *gateway, const struct message *message, int
     }
     struct smtp_mailer *mailer = choose(gateway);
     if (mailer == NULL) {
-        outcome_set(&outcome, OUTCOME_RETRY, BLAME_GATEWAY, NULL, "no mailer process can take a mail at the moment");
+        /* ours to mend, and short: nothing that would speak against the server */
+        outcome_set(&outcome, OUTCOME_RETRY, BLAME_NONE, NULL, "no mailer process can take a mail at the moment");
         outcome.retry_after_ms = BUSY_RETRY_MS;
         return answer_later(gateway, &outcome, message, done, ctx, err);
     }
