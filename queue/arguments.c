@@ -17,6 +17,19 @@ void arguments_put_effects(struct command *command, const struct queue_effect *e
     }
 }
 
+void arguments_put_gateway(struct command *command, const struct queue_keys *keys, int64_t events_max,
+                           const struct queue_gateway_change *change) {
+    command_puts(command, keys->name[KEY_GATEWAYS]);
+    command_puts(command, keys->name[KEY_COUNTERS]);
+    command_puts(command, keys->name[KEY_EVENTS]);
+    command_puts(command, change->gateway);
+    command_puts(command, change->seen);
+    command_puts(command, change->text);
+    command_puts(command, change->counts);
+    command_puts(command, change->event);
+    command_put_i64(command, events_max);
+}
+
 int counts_wanted_add(struct counts_wanted *counts, const char *names) {
     if (names == NULL || names[0] == '\0') {
         return 0;

@@ -1,8 +1,9 @@
-/* arguments: what the two changing calls (apply.c, settle.c) put into their commands in the same way. */
+/* arguments: what several callers of scripts put into their commands in the same way. */
 #ifndef REACH_QUEUE_ARGUMENTS_H
 #define REACH_QUEUE_ARGUMENTS_H
 
 #include "queue/command.h"
+#include "queue/keys.h"
 #include "queue/queue.h"
 
 /* Five arguments an effect, as lua/common.lua takes them. */
@@ -22,5 +23,9 @@ struct counts_wanted {
 /* Adds one more of `names` (NULL or "": nothing). 1 + its place, 0 for nothing, -1 without memory. */
 int counts_wanted_add(struct counts_wanted *counts, const char *names);
 void counts_wanted_fini(struct counts_wanted *counts);
+
+/* Keys and arguments of lua/gateway.lua, for reachd and reachctl alike; the number of keys (3) stands before them. */
+void arguments_put_gateway(struct command *command, const struct queue_keys *keys, int64_t events_max,
+                           const struct queue_gateway_change *change);
 
 #endif

@@ -7,6 +7,7 @@
  *   settle.c   the same for refusals, control jobs, receipts
  *   lookup.c   a batch of look-ups -> one call of up to three HMGETs
  *   read.c     single values and a customer's open notices
+ *   shared.c   gateways: their state and rates; how long jobs waited
  *   library.c  the Redis function that other services ask
  *   reading.c  new entries, own pending entries, entries of the dead; receipts
  *   sweep.c    finds lost work; finished notices that may leave
@@ -127,6 +128,7 @@ struct queue {
     struct held held;
 
     size_t room;
+    size_t reserve; /* places of it for urgent entries alone */
     bool stopped;
     struct reading reading;
     struct upkeep upkeep;
@@ -193,8 +195,9 @@ void reading_restart(struct queue *queue);
 void reading_poke(struct queue *queue);
 /* Entries have become pending with this consumer: they are read again. */
 void reading_own_again(struct queue *queue);
-/* Room that is neither used nor promised. */
+/* Room that is neither used nor promised: for urgent entries, or for anything else. */
 size_t reading_free_room(const struct queue *queue);
+size_t reading_common_room(const struct queue *queue);
 
 /* ---- upkeep.c ---- */
 int upkeep_init(struct queue *queue, struct err *err);

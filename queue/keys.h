@@ -22,7 +22,10 @@
     X(KEY_EPOCH, "epoch")                                                                                                                  \
     X(KEY_DESK, "desk")                                                                                                                    \
     X(KEY_HOLDS, "holds")                                                                                                                  \
-    X(KEY_ACCOUNTS, "accounts")
+    X(KEY_ACCOUNTS, "accounts")                                                                                                            \
+    X(KEY_GATEWAYS, "gateways")                                                                                                            \
+    X(KEY_RATES, "rates")                                                                                                                  \
+    X(KEY_LANES, "lanes")
 
 #define KEY_ENUM(id, name) id,
 enum key { KEY_LIST(KEY_ENUM) KEY_COUNT };

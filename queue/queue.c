@@ -84,6 +84,10 @@ void queue_set_room(struct queue *queue, size_t room) {
     reading_poke(queue);
 }
 
+void queue_set_reserve(struct queue *queue, size_t reserve) {
+    queue->reserve = reserve;
+}
+
 void queue_stop_reading(struct queue *queue) {
     queue->stopped = true;
 }

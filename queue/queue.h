@@ -100,6 +100,10 @@ const char *queue_consumer(const struct queue *queue);
  * work count; receipts do not. */
 void queue_set_room(struct queue *queue, size_t room);
 
+/* So many places of the room are for urgent entries alone: bulk entries and due notices leave them free, so that whatever waits in this
+ * worker's hands never keeps an urgent one out. 0 to begin with. */
+void queue_set_reserve(struct queue *queue, size_t reserve);
+
 /* Stops reading for good; changes still go through. */
 void queue_stop_reading(struct queue *queue);
 
@@ -238,6 +242,46 @@ int queue_tell(struct queue *queue, const char *counts, const char *event, const
 /* The n finished notices that old() handed out are in the archive (0: could not be written, ask again later): takes them out of Redis,
  * each only if it has not changed since. 0, or -1 with *err (no memory: call again). */
 int queue_retire(struct queue *queue, const struct queue_due *archived, size_t n, struct err *err);
+
+/* ---- what workers share beside the notices --------------------------------------------------------------------------- */
+
+/* A gateway's state (the texts are the dispatcher's; read them with QUEUE_ASK_FIELD, key "gateways"): changed, counted and told in one
+ * step, only where it still is what was seen. */
+struct queue_gateway_change {
+    const char *gateway;
+    const char *seen; /* "" for none */
+    const char *text;
+    const char *counts; /* names of counters to raise by one, blanks between; or "" */
+    const char *event;  /* JSON object for reach:events */
+};
+
+/* `present`: where it was not written because somebody else has changed it, what is there now; NULL otherwise. */
+typedef void queue_gateway_fn(void *ctx, bool written, const char *present);
+
+/* Everything is copied. 0, or -1 with *err (no memory). */
+int queue_gateway(struct queue *queue, const struct queue_gateway_change *change, queue_gateway_fn *done, void *ctx, struct err *err);
+
+/* Permits of gateways with a rate that all workers share; one round trip for all of them. */
+struct queue_rate_ask {
+    const char *gateway;
+    int64_t interval_us; /* a message, at least 1 */
+    int64_t burst;       /* messages that may go at once after a rest, at least 1 */
+    size_t wanted;       /* at least 1 */
+};
+
+struct queue_rate_answer {
+    size_t granted;
+    int64_t wait_ms; /* until the next one can be granted; 0: all were */
+};
+
+/* Called once; answers[i] belongs to asks[i]. */
+typedef void queue_rate_fn(void *ctx, const struct queue_rate_answer *answers, size_t n);
+
+/* 0, or -1 with *err (no memory). */
+int queue_rate(struct queue *queue, const struct queue_rate_ask *asks, size_t n, queue_rate_fn *done, void *ctx, struct err *err);
+
+/* Leaves this worker's text about its lanes where reachctl finds it; left out while Redis is away. */
+void queue_tell_lanes(struct queue *queue, const char *text);
 
 /* Acknowledges receipts that have been applied or refused; a refused one goes to reach:dead with its reason (NULL: applied). */
 int queue_receipts_done(struct queue *queue, const struct queue_receipt *receipts, const char *const *reasons, size_t n, struct err *err);

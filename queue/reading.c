@@ -265,10 +265,15 @@ size_t reading_free_room(const struct queue *queue) {
     return queue->room > promised ? queue->room - promised : 0;
 }
 
+size_t reading_common_room(const struct queue *queue) {
+    size_t room = reading_free_room(queue);
+    return room > queue->reserve ? room - queue->reserve : 0;
+}
+
 /* How many entries of this stream may be asked for now. */
 static size_t may_read(const struct queue *queue, enum stream stream) {
     size_t batch = (size_t)queue->settings->batch;
-    size_t room = reading_free_room(queue);
+    size_t room = stream == STREAM_URGENT ? reading_free_room(queue) : reading_common_room(queue);
     if (stream == STREAM_RECEIPTS) {
         room = queue->reading.receipts_out < RECEIPTS_MAX ? RECEIPTS_MAX - queue->reading.receipts_out : 0;
     }
@@ -320,7 +325,7 @@ static void start_round(struct queue *queue) {
     queue->reading.got = 0;
     if (urgent > 0) {
         read_new(queue, STREAM_URGENT, urgent);
-        if (reading_free_room(queue) >= (size_t)queue->settings->batch) { /* room for both: ask for both at once */
+        if (reading_common_room(queue) >= (size_t)queue->settings->batch) { /* room for both: ask for both at once */
             read_new(queue, STREAM_BULK, may_read(queue, STREAM_BULK));
         }
     }

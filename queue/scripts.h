@@ -17,7 +17,9 @@
     X(SCRIPT_RETIRE, retire)                                                                                                               \
     X(SCRIPT_EPOCH, epoch)                                                                                                                 \
     X(SCRIPT_BOOK, book)                                                                                                                   \
-    X(SCRIPT_REPLACE, replace)
+    X(SCRIPT_REPLACE, replace)                                                                                                             \
+    X(SCRIPT_GATEWAY, gateway)                                                                                                             \
+    X(SCRIPT_RATE, rate)
 
 #define SCRIPT_ENUM(id, name) id,
 enum script_id { SCRIPT_LIST(SCRIPT_ENUM) SCRIPT_COUNT };

@@ -64,6 +64,9 @@ int store_accounts_put(struct store *store, const char *const *accounts, const c
  * somebody has changed it, -1 with *err. */
 int store_hset_if(struct store *store, const char *key, const char *field, const char *seen, const char *value, struct err *err);
 
+/* Changes the state of a gateway as queue_gateway() does. 1 done, 0 somebody has changed it meanwhile, -1 with *err. */
+int store_gateway_put(struct store *store, const struct queue_gateway_change *change, struct err *err);
+
 /* What INFO tells of the server: a new object of strings: redis_version, role, aof_enabled, maxmemory_policy, ...; a member that the
  * server does not tell is missing. NULL with *err. */
 json_t *store_server(struct store *store, struct err *err);

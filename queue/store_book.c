@@ -2,6 +2,7 @@
  *
  * reachd itself merges news into the book all the time, so whoever reads an entry, changes it and writes it back says what it
  * was; the script compares and writes in one step. Fails: ERR_REDIS. Does not: know what an entry says. */
+#include "queue/arguments.h"
 #include "queue/store_inside.h"
 
 #include <assert.h>
@@ -119,6 +120,16 @@ int store_hset_if(struct store *store, const char *key, const char *field, const
     command_puts(&command, value == NULL ? "" : value);
     redisReply *reply = store_run(store, SCRIPT_REPLACE, &command, err);
     int rc = reply == NULL ? -1 : (int)reply_int(reply, 0);
+    freeReplyObject(reply);
+    return rc;
+}
+
+int store_gateway_put(struct store *store, const struct queue_gateway_change *change, struct err *err) {
+    struct command command;
+    store_script(store, &command, SCRIPT_GATEWAY, 3);
+    arguments_put_gateway(&command, &store->keys, store->settings->events_max, change);
+    redisReply *reply = store_run(store, SCRIPT_GATEWAY, &command, err);
+    int rc = reply == NULL ? -1 : reply_is_string(reply) && reply->str[0] == 'A';
     freeReplyObject(reply);
     return rc;
 }

@@ -210,7 +210,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx) {
     if (!queue->in_trouble) {
         trim(queue);
     }
-    size_t room = reading_free_room(queue);
+    size_t room = reading_common_room(queue);
     size_t batch = (size_t)queue->settings->batch;
     if (queue->ready && !queue->stopped && !queue->in_trouble && !queue->upkeep.claiming && room > 0) {
         claim(queue, room < batch ? room : batch);
