@@ -98,17 +98,23 @@ static void keep_job(struct work *work) {
     }
 }
 
-/* Where later evidence matters, the gateway's id of the message leads back to the notice. */
-static void note_ref(struct work *work) {
-    if (work->record.n_tries == 0 || work->try_index >= work->record.n_tries || work->route == NULL || work->late) {
+/* Longer than mail systems keep a mail that they cannot deliver (five days, RFC 5321 section 4.5.4.1), and providers their reports. */
+enum { REF_KEPT_MS = 14 * 24 * 3600 * 1000 };
+
+const char *work_ref_key(struct arena *arena, const char *gateway, const char *ref) {
+    return arena_printf(arena, "ref:%s %s", gateway, ref);
+}
+
+/* The gateway's id of the message leads back to the notice, whatever the route waits for: a bounce may come after the notice was reached,
+ * and then a clearance has to go. */
+static void note_ref(struct work *work, int64_t now_ms) {
+    if (work->record.n_tries == 0 || work->try_index >= work->record.n_tries || work->late) {
         return;
     }
     const struct record_try *t = &work->record.tries[work->try_index];
-    const struct route_step *step = t->plan.step < work->route->n_steps ? &work->route->steps[t->plan.step] : NULL;
-    if (t->ref == NULL || step == NULL || t->plan.last != OUTCOME_SENT || (step->success <= EVIDENCE_SENT && step->wait_ms == 0)) {
-        return;
+    if (t->ref != NULL && (t->plan.last == OUTCOME_SENT || t->plan.last == OUTCOME_UNKNOWN)) {
+        work_effect(work, QUEUE_SET, work_ref_key(&work->arena, t->gateway, t->ref), NULL, work->id, now_ms + REF_KEPT_MS);
     }
-    work_effect(work, QUEUE_HSET, "refs", arena_printf(&work->arena, "%s %s", t->gateway, t->ref), work->id, 0);
 }
 
 static int finish_change(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
@@ -135,7 +141,7 @@ static int finish_change(struct work *work, const struct work_place *place, int6
     } else if (!first_attempt) {
         keep_job(work);
     }
-    note_ref(work);
+    note_ref(work, now_ms);
     change->not_after_ms = work->has_entry && work->fence == 0 ? work->entry.not_after_ms : 0;
     change->ack = work->has_entry && !first_attempt ? &work->entry : NULL;
     if (work->banner != NULL) {

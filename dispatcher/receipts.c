@@ -4,7 +4,8 @@
  *
  * Guarantees: a receipt is acknowledged only when its notice's record carries it, or when it says nothing new, or, with its reason
  * in the dead letters, when it can never be used. A notice that is being sent right now is not disturbed: the receipt waits
- * RETRY_MS and looks again.
+ * RETRY_MS and looks again. So does one whose message is not known (yet): a bounce may be here before the gateway's answer is recorded, so
+ * only what is still unknown REF_PATIENCE_MS after it came is refused.
  *
  * Fails: what memory does not suffice for stays pending and comes back after the lease. */
 #include "dispatcher/intake.h"
@@ -16,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_MS = 250 };
+enum { RETRY_MS = 250, REF_PATIENCE_MS = 30000 };
 
 enum fate { FATE_OPEN, FATE_DONE, FATE_REFUSED, FATE_LEFT };
 
@@ -36,10 +37,11 @@ struct receipt_batch {
     struct event *timer;
     size_t n;
     size_t open; /* items whose fate is not known, plus one while the batch is being worked through */
+    bool again;  /* something has to wait and be looked at again */
     struct item items[];
 };
 
-static void look_up_batch(struct receipt_batch *batch);
+static void find_refs(struct receipt_batch *batch);
 
 /* ---- the end of a batch -------------------------------------------------------------------------------------------- */
 
@@ -184,13 +186,17 @@ static void on_retry(evutil_socket_t fd, short what, void *ctx) {
     (void)fd;
     (void)what;
     struct receipt_batch *batch = ctx;
-    look_up_batch(batch);
+    find_refs(batch);
     release(batch);
 }
 
 /* What must wait is looked at again a little later; the batch stays until then. */
-static void wait_and_retry(struct receipt_batch *batch) {
+static void end_round(struct receipt_batch *batch) {
     struct timeval wait = {.tv_usec = RETRY_MS * 1000};
+    if (!batch->again) {
+        return;
+    }
+    batch->again = false;
     batch->open++;
     if (batch->timer == NULL) {
         batch->timer = evtimer_new(batch->worker->base, on_retry, batch);
@@ -201,19 +207,23 @@ static void wait_and_retry(struct receipt_batch *batch) {
     }
 }
 
+/* Whether its notice is to be looked up in this round. */
+static bool is_wanted(const struct item *item) {
+    return item->fate == FATE_OPEN && !item->taken && item->notice != NULL;
+}
+
 static void on_found(void *ctx, const struct queue_found *found, size_t n, struct arena *arena_take) {
     struct receipt_batch *batch = ctx;
     int64_t now_ms = clock_wall_ms(batch->worker->place.clock);
-    bool waiting = false;
     for (size_t i = 0, k = 0; i < batch->n && k < n; i++) {
         struct item *item = &batch->items[i];
-        if (item->fate != FATE_OPEN || item->taken) {
+        if (!is_wanted(item)) {
             continue;
         }
         const struct queue_found *mine = &found[k++];
         struct err why;
         if (must_wait(item, mine)) {
-            waiting = true;
+            batch->again = true;
         } else if (!mine->held.found) {
             err_clear(&why);
             (void)err_member(&why, "notice", "no notice with this id is known");
@@ -223,9 +233,7 @@ static void on_found(void *ctx, const struct queue_found *found, size_t n, struc
             take_up(item, mine, now_ms);
         }
     }
-    if (waiting) {
-        wait_and_retry(batch);
-    }
+    end_round(batch);
     arena_fini(arena_take);
     release(batch);
 }
@@ -235,7 +243,7 @@ static void look_up_batch(struct receipt_batch *batch) {
     size_t n = 0;
     const char **names = calloc(2 * batch->n + 1, sizeof *names);
     for (size_t i = 0; names != NULL && i < batch->n; i++) {
-        if (batch->items[i].fate == FATE_OPEN && !batch->items[i].taken) {
+        if (is_wanted(&batch->items[i])) {
             names[batch->n + n] = batch->items[i].parsed.customer;
             names[n++] = batch->items[i].notice;
         }
@@ -246,13 +254,20 @@ static void look_up_batch(struct receipt_batch *batch) {
         leave_open(batch);
         release(batch);
     } else if (n == 0) {
+        end_round(batch);
         release(batch);
     }
     free(names);
 }
 
+/* Whether the record of what a receipt is about may still be on its way. */
+static bool may_come(const struct item *item, int64_t now_ms) {
+    return now_ms - strtoll(item->receipt.stream_id, NULL, 10) < REF_PATIENCE_MS;
+}
+
 static void on_refs(void *ctx, const char *const *values, size_t n, struct arena *arena_take) {
     struct receipt_batch *batch = ctx;
+    int64_t now_ms = clock_wall_ms(batch->worker->place.clock);
     for (size_t i = 0, k = 0; i < batch->n && k < n; i++) {
         struct item *item = &batch->items[i];
         if (item->fate != FATE_OPEN || item->notice != NULL) {
@@ -260,7 +275,9 @@ static void on_refs(void *ctx, const char *const *values, size_t n, struct arena
         }
         const char *id = values[k++];
         item->notice = id == NULL ? NULL : arena_strdup(&batch->arena, id);
-        if (item->notice == NULL) {
+        if (item->notice == NULL && may_come(item, now_ms)) {
+            batch->again = true;
+        } else if (item->notice == NULL) {
             struct err why;
             err_clear(&why);
             (void)err_member(&why, "ref", "no message with this gateway and ref is known");
@@ -285,8 +302,8 @@ static void find_refs(struct receipt_batch *batch) {
     for (size_t i = 0; i < batch->n; i++) {
         const struct item *item = &batch->items[i];
         if (item->fate == FATE_OPEN && item->notice == NULL) {
-            const char *field = arena_printf(&batch->arena, "%s %s", item->parsed.gateway, item->parsed.ref);
-            asks[n++] = (struct queue_ask){QUEUE_ASK_FIELD, "refs", field == NULL ? "" : field};
+            const char *key = work_ref_key(&batch->arena, item->parsed.gateway, item->parsed.ref);
+            asks[n++] = (struct queue_ask){QUEUE_ASK_STRING, key == NULL ? "" : key, NULL};
         }
     }
     batch->open++;

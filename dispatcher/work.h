@@ -170,6 +170,9 @@ void answers_put_time(struct buf *out, const char *name, int64_t ms);
 /* Moves a finished text into the work's arena. NULL: no memory. */
 const char *answers_keep(struct work *work, struct buf *text_take);
 
+/* The key (without the prefix) under which the id of the notice stands that a gateway's message belongs to. NULL: no memory. */
+const char *work_ref_key(struct arena *arena, const char *gateway, const char *ref);
+
 /* ---- answers.c: what the outside gets to see ----------------------------------------------------------------------- */
 
 /* Adds one effect to the change. Strings live in the work's arena; a NULL key means that memory ran out while making it,

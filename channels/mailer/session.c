@@ -181,7 +181,8 @@ static int add_message(struct session *session, struct job *job, struct transact
     }
     smtp_recipient_t recipient = smtp_add_recipient(message, job->mail.to);
     if (recipient == NULL || !smtp_dsn_set_ret(message, Ret_HDRS) || !smtp_dsn_set_envid(message, job->mail.id) ||
-        !smtp_dsn_set_notify(recipient, Notify_FAILURE) || !smtp_size_set_estimate(message, job->mail.data_len)) {
+        !smtp_dsn_set_notify(recipient, Notify_FAILURE) || !smtp_dsn_set_orcpt(recipient, "rfc822", job->mail.to) ||
+        !smtp_size_set_estimate(message, job->mail.data_len)) {
         return -1;
     }
     *transaction = (struct transaction){.job = job, .message = message, .recipient = recipient};

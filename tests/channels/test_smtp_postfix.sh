@@ -3,15 +3,13 @@
 # The smtp driver against a real Postfix: a private instance with its own configuration, queue and ports, loopback only.
 # shellcheck source=tests/support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
+# shellcheck source=tests/support/postfix.sh
+. "$(dirname "$0")/../support/postfix.sh"
 need smtp-send openssl
-PATH=$PATH:/usr/sbin:/sbin
-command -v postfix >/dev/null || skip "postfix is not installed"
-[ "$(id -u)" = 0 ] || skip "postfix wants to be started by root"
+need_postfix
 
 # ---- the instance ----------------------------------------------------------------------------------------------------------
-PF=$T/postfix
 CA=$T/certs/ca
-chmod 755 "$T" # Postfix's own users must get through
 
 # make_cert NAME SAN DAYS [self]: certificate and key $T/certs/NAME.{pem,key}, by our CA or by itself.
 make_cert() {
@@ -30,40 +28,15 @@ make_certs() {
     make_cert self DNS:localhost 2 self
 }
 
-# service NAME PORT OPTION...: one smtpd of master.cf.
-service() {
-    local name=$1 port=$2 option
-    shift 2
-    printf '127.0.0.1:%s inet n - n - - smtpd\n -o syslog_name=%s\n' "$port" "$name"
-    for option in "$@"; do printf ' -o %s\n' "$option"; done
-}
-
 tls_service() {
-    service "$1" "$2" smtpd_tls_security_level=may smtpd_tls_cert_file="$T/certs/$1.pem" smtpd_tls_key_file="$T/certs/$1.key" "${@:3}"
+    postfix_service "$1" "$2" smtpd_tls_security_level=may smtpd_tls_cert_file="$T/certs/$1.pem" smtpd_tls_key_file="$T/certs/$1.key" "${@:3}"
 }
 
-write_main_cf() {
-    cat >"$PF/etc/main.cf" <<CF
-compatibility_level = 3.6
-queue_directory = $PF/queue
-data_directory = $PF/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = $PF/log/mail.log
-maillog_file_prefixes = $PF/log
-inet_interfaces = loopback-only
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
-myhostname = mx.post.example
-mydestination =
-alias_maps =
-local_recipient_maps =
-relay_domains =
-smtp_tls_security_level = none
+main_cf() {
+    cat <<CF
 default_transport = error:5.1.2 no way out of this test
 recipient_delimiter = +
+relay_domains =
 virtual_mailbox_domains = post.example bounces.walton.example fails.example
 virtual_mailbox_base = $PF/mail
 virtual_mailbox_maps = inline:{ada@post.example=ada/, bob@post.example=bob/, bounce@bounces.walton.example=bounces/, ghost@fails.example=ghost/}
@@ -71,64 +44,33 @@ virtual_minimum_uid = 1
 virtual_uid_maps = static:$(id -u postfix)
 virtual_gid_maps = static:$(id -g postfix)
 transport_maps = inline:{fails.example=fails:}
-smtpd_peername_lookup = no
 smtpd_recipient_restrictions = check_recipient_access inline:{{later@post.example = 451 4.7.1 greylisted, come back},
  {off@post.example = 550 5.2.1 mailbox disabled}, {full@post.example = 452 4.2.2 mailbox full}}, reject_unauth_destination
-smtpd_sender_restrictions =
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = $PF/auth.sock
 smtpd_tls_auth_only = yes
 smtpd_tls_received_header = yes
-smtpd_error_sleep_time = 0
-bounce_queue_lifetime = 0
 CF
 }
 
-write_master_cf() {
-    {
-        service plain "$PLAIN_PORT"
-        tls_service good "$GOOD_PORT"
-        tls_service expired "$EXPIRED_PORT"
-        tls_service wrong "$WRONG_PORT"
-        tls_service self "$SELF_PORT"
-        tls_service good "$WRAPPED_PORT" smtpd_tls_wrappermode=yes
-        tls_service good "$AUTH_PORT" smtpd_sasl_auth_enable=yes smtpd_recipient_restrictions=permit_sasl_authenticated,reject
-        printf 'fails unix - n n - - pipe\n flags= user=nobody argv=%s\n' "$PF/fails"
-        cat <<'CF'
-cleanup   unix  n       -       n       -       0       cleanup
-qmgr      unix  n       -       n       300     1       qmgr
-rewrite   unix  -       -       n       -       -       trivial-rewrite
-bounce    unix  -       -       n       -       0       bounce
-defer     unix  -       -       n       -       0       bounce
-trace     unix  -       -       n       -       0       bounce
-verify    unix  -       -       n       -       1       verify
-flush     unix  n       -       n       1000?   0       flush
-error     unix  -       -       n       -       -       error
-retry     unix  -       -       n       -       -       error
-discard   unix  -       -       n       -       -       discard
-virtual   unix  -       n       n       -       -       virtual
-anvil     unix  -       -       n       -       1       anvil
-tlsmgr    unix  -       -       n       1000?   1       tlsmgr
-postlog   unix-dgram n  -       n       -       1       postlogd
-CF
-    } >"$PF/etc/master.cf"
+master_cf() {
+    postfix_service plain "$PLAIN_PORT"
+    tls_service good "$GOOD_PORT"
+    tls_service expired "$EXPIRED_PORT"
+    tls_service wrong "$WRONG_PORT"
+    tls_service self "$SELF_PORT"
+    tls_service good "$WRAPPED_PORT" smtpd_tls_wrappermode=yes
+    tls_service good "$AUTH_PORT" smtpd_sasl_auth_enable=yes smtpd_recipient_restrictions=permit_sasl_authenticated,reject
+    postfix_fails
 }
 
-start_postfix() {
-    mkdir -p "$PF"/{etc,queue,data,log,mail}
-    chown postfix "$PF/data" "$PF/mail"
+it_starts() {
     PLAIN_PORT=$(free_port) GOOD_PORT=$(free_port) EXPIRED_PORT=$(free_port) WRONG_PORT=$(free_port) SELF_PORT=$(free_port)
     AUTH_PORT=$(free_port) WRAPPED_PORT=$(free_port)
     make_certs >"$T/certs.log" 2>&1 || fail "no certificates"
-    write_main_cf
-    write_master_cf
-    printf '#!/bin/sh\necho "5.1.1 the mailbox burned down"\nexit 67\n' >"$PF/fails"
-    chmod 755 "$PF/fails"
     start auth "$PYTHON" "$TOP/tests/support/dovecot_auth.py" "$PF/auth.sock" reachd s3cret
     wait_until 10 "the authentication server" test -S "$PF/auth.sock"
-    postfix -c "$PF/etc" check >"$T/check.log" 2>&1 || fail "Postfix does not like its configuration"
-    start postfix setsid /usr/lib/postfix/sbin/master -c "$PF/etc" -d
-    wait_until 20 "Postfix answers" "$PYTHON" -c "import socket; s = socket.create_connection(('127.0.0.1', $PLAIN_PORT), 1); assert s.recv(3) == b'220'"
+    start_postfix "$PLAIN_PORT" "$(main_cf)" "$(master_cf)"
 }
 
 # ---- sending ---------------------------------------------------------------------------------------------------------------
@@ -171,8 +113,6 @@ newest() { find "$PF/mail/$1/new" -type f -printf '%T@ %p\n' | sort -n | tail -n
 has_mail() { [ "$(in_mailbox "$1")" -ge "$2" ]; }
 
 # ---- cases -----------------------------------------------------------------------------------------------------------------
-it_starts() { start_postfix; }
-
 it_delivers_into_a_real_mailbox() {
     send_to 127.0.0.1 "$PLAIN_PORT" "$PLAIN_YAML" ada@post.example
     equal "sent none 250 2.0.0" "$(outcome_of ada@post.example)" "outcome"
