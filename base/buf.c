@@ -6,6 +6,7 @@
  * Fails: only by want of memory. Does not: shrink, or check that the bytes are UTF-8. */
 #include "base/buf.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,14 @@ void buf_reset(struct buf *buf) {
     buf->failed = false;
     if (buf->data != NULL) {
         buf->data[0] = '\0';
+    }
+}
+
+void buf_cut(struct buf *buf, size_t len) {
+    assert(len <= buf->len);
+    if (len < buf->len) {
+        buf->len = len;
+        buf->data[len] = '\0';
     }
 }
 

@@ -21,6 +21,9 @@ void buf_fini(struct buf *buf);
 /* Empties it, keeping the memory; clears `failed`. */
 void buf_reset(struct buf *buf);
 
+/* Drops everything from byte `len` on, which must not be beyond the end. */
+void buf_cut(struct buf *buf, size_t len);
+
 /* Makes room for `more` bytes beyond len. 0, or -1 (then `failed` is set). */
 int buf_reserve(struct buf *buf, size_t more);
 

@@ -59,6 +59,7 @@ struct address_list {
 struct contact {
     enum channel_id channel;
     enum contact_status status;
+    bool status_told;    /* the source says so in words; else CONTACT_ACTIVE is only the default */
     bool vanished;       /* disappeared upstream without being withdrawn; still usable */
     const char *address; /* as given */
     const char *gateway; /* NULL: any gateway of the channel */

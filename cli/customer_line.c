@@ -192,6 +192,7 @@ static bool take_channel(struct walk *walk, void *into) {
 static bool take_status(struct walk *walk, void *into) {
     struct contact *contact = into;
     const char *name = take_string(walk, ':', 32);
+    contact->status_told = true;
     return name != NULL && contact_status_find(name, &contact->status) == 1;
 }
 

@@ -245,9 +245,19 @@ static bool same_contact(const struct contact *a, const struct contact *b) {
            same_list(&a->depends_on, &b->depends_on) && same_list(&a->forwards_to, &b->forwards_to);
 }
 
-/* News about a contact point that the book knows: what the news leaves out stays. */
-static struct contact update(const struct contact *old, const struct contact *news) {
+/* News about a contact point that the book knows: what the news leaves out stays. A glimpse that leaves out a bad status, or where a
+ * contact point leads to, takes nothing away from what is known: it must not make a dead one look alive. */
+static struct contact update(const struct contact *old, const struct contact *news, enum book_news kind) {
+    if (kind == BOOK_OLD_NEWS) {
+        return *old;
+    }
     struct contact merged = *news;
+    if (kind == BOOK_GLIMPSE) {
+        merged.status = news->status_told ? news->status : old->status;
+        merged.gateway = news->gateway == NULL ? old->gateway : news->gateway;
+        merged.depends_on = news->depends_on.n == 0 ? old->depends_on : news->depends_on;
+        merged.forwards_to = news->forwards_to.n == 0 ? old->forwards_to : news->forwards_to;
+    }
     merged.verified_at_ms = news->verified_at_ms == 0 ? old->verified_at_ms : news->verified_at_ms;
     merged.changed_at_ms = news->changed_at_ms == 0 ? old->changed_at_ms : news->changed_at_ms;
     merged.previous_address = news->previous_address == NULL ? old->previous_address : news->previous_address;
@@ -270,7 +280,7 @@ static void merge_old(struct merge *m, enum book_news kind) {
     for (size_t i = 0; i < old->n_contacts; i++) {
         const struct contact *news = find_news(m, &old->contacts[i]);
         struct contact *merged = &m->contacts[m->n++];
-        *merged = news == NULL ? old->contacts[i] : update(&old->contacts[i], news);
+        *merged = news == NULL ? old->contacts[i] : update(&old->contacts[i], news, kind);
         if (news == NULL && kind == BOOK_WHOLE && merged->status != CONTACT_WITHDRAWN) {
             merged->vanished = true;
         }
@@ -312,16 +322,24 @@ static void add_new(struct merge *m) {
     }
 }
 
-static void merge_person(struct merge *m, struct book_entry *merged) {
+static void take_news(const char **text, const char *news, enum book_news kind) {
+    if (news != NULL && (*text == NULL || kind != BOOK_OLD_NEWS)) {
+        *text = news;
+    }
+}
+
+static void merge_person(struct merge *m, enum book_news kind, struct book_entry *merged) {
     const struct book_entry *news = m->news;
     *merged = m->old == NULL ? *news : *m->old;
     struct customer *person = &merged->customer;
     person->id = news->customer.id;
-    person->name = news->customer.name == NULL ? person->name : news->customer.name;
-    person->locale = news->customer.locale == NULL ? person->locale : news->customer.locale;
-    person->time_zone = news->customer.time_zone == NULL ? person->time_zone : news->customer.time_zone;
-    person->accounts = news->customer.accounts.n == 0 ? person->accounts : news->customer.accounts;
-    merged->attributes = news->attributes == NULL ? merged->attributes : news->attributes;
+    take_news(&person->name, news->customer.name, kind);
+    take_news(&person->locale, news->customer.locale, kind);
+    take_news(&person->time_zone, news->customer.time_zone, kind);
+    take_news(&merged->attributes, news->attributes, kind);
+    if (news->customer.accounts.n > 0 && (person->accounts.n == 0 || kind != BOOK_OLD_NEWS)) {
+        person->accounts = news->customer.accounts;
+    }
     merged->seen_at_ms = m->now_ms;
     if (m->old == NULL) {
         m->changed = true;
@@ -346,7 +364,7 @@ int book_merge(const struct book_entry *old, const struct book_entry *news, enum
         merge_old(&m, kind);
     }
     add_new(&m);
-    merge_person(&m, merged);
+    merge_person(&m, kind, merged);
     merged->customer.contacts = m.contacts;
     merged->customer.n_contacts = m.n;
     return m.changed ? 1 : 0;

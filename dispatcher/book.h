@@ -26,8 +26,9 @@ int book_unpack(const char *text, size_t len, const char *id, struct arena *aren
 
 /* What a piece of news says about the contact points that it does not mention. */
 enum book_news {
-    BOOK_WHOLE,  /* an import or a `contact` job: it lists them all; what is missing has vanished upstream */
-    BOOK_GLIMPSE /* a notice job: it lists some; nothing follows about the others */
+    BOOK_WHOLE,   /* an import or a `contact` job: it lists them all; what is missing has vanished upstream */
+    BOOK_GLIMPSE, /* a notice job: it lists some; nothing follows about the others, nor from what it leaves out about those it lists */
+    BOOK_OLD_NEWS /* a notice job taken up again: where the book knows a contact point, the book is newer */
 };
 
 /* Merges news about one customer into what the book holds (`old` NULL: nothing). Never drops a contact point (P7): one that vanished is

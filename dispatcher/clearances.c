@@ -2,7 +2,8 @@
  * core says that the evidence is enough, takes the clearance back when it is not any more; and the release of contact data.
  *
  * Guarantees (P3): nothing is granted but what clearance_decide() grants, account by account, and Redis refuses the grant where
- * another notice still holds the account; both in the same atomic step as the notice's state. Everything expires.
+ * another notice still holds the account; both in the same atomic step as the notice's state. A grant that rests on a contact point is
+ * made only while the contact book still says what it was decided on (QUEUE_MOVED otherwise). Everything expires.
  *
  * Does not: write to Redis; it adds effects to the notice's own change. */
 #include "dispatcher/core/clearance.h"
@@ -41,8 +42,19 @@ void answers_unhold(struct work *work) {
 
 /* ---- clearance ----------------------------------------------------------------------------------------------------- */
 
+/* What came through a contact point is evidence only as long as the contact book says what it said when this was decided. */
+static void rest_on_book(struct work *work) {
+    if (work->book_written != NULL && queue_book_seen(work->book_written, work->book_seen) == 0) {
+        work->book_written = NULL;
+    }
+    work->change.decided_on = work->book_seen;
+}
+
 static void add_grant(struct work *work, const char *account, const struct clearance_answer *answer, int64_t now_ms) {
     struct buf out = BUF_INIT;
+    if (answer->contact != SIZE_MAX) {
+        rest_on_book(work);
+    }
     buf_putc(&out, '{');
     answers_put_time(&out, "granted_at", now_ms);
     answers_put_time(&out, "expires_at", answer->expires_at_ms);

@@ -81,7 +81,7 @@ void control_contact(struct worker *w, struct work *work, const char *book_text,
 
 enum { BOOK_TRIES_MAX = 8 };
 
-/* Somebody else wrote the customer's entry meanwhile: read it again and merge with that. */
+/* Somebody else wrote the customer's entry meanwhile, or the customer was reached: read it again and merge with that. */
 static void on_contact_recorded(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
     struct work *work = ctx;
     struct worker *w = work->owner;
@@ -108,6 +108,9 @@ void control_record_contact(struct worker *w, struct work *work, int64_t now_ms)
         effects[n++] = (struct queue_effect){QUEUE_BOOK, work->book_seen, customer, work->book_text, 0};
         /* a stranded notice is planned again with what is known now (P4) */
         effects[n++] = (struct queue_effect){QUEUE_WAKE, "due", customer, NULL, now_ms};
+    }
+    if (work->reached_seen != NULL) {
+        effects[n++] = (struct queue_effect){QUEUE_REACHED, work->reached_seen, customer, NULL, 0};
     }
     n += index_accounts(work, w, effects + n, CONTACT_EFFECTS_MAX - n);
     struct queue_control control = {.entry = &work->entry, .counts = "contact", .effects = effects, .n_effects = n};

@@ -151,6 +151,7 @@ static int finish_change(struct work *work, const struct work_place *place, int6
     }
     if (work->book_text != NULL) {
         work_effect(work, QUEUE_BOOK, work->book_seen, work->record.customer, work->book_text, 0);
+        work->book_written = work->book_text;
         work->book_text = NULL;
     }
     answers_event(work, now_ms);
@@ -168,6 +169,18 @@ static void begin_change(struct work *work) {
     work->n_effects = 0;
     buf_reset(&work->record_text);
     buf_reset(&work->event);
+    work->record_before = work->record; /* its lists are replaced when they grow, never changed */
+    work->state_before = work->state;
+    work->banner_before = work->banner;
+    work->counts_before = work->counts.len;
+}
+
+void work_undo(struct work *work) {
+    work->record = work->record_before;
+    work->state = work->state_before;
+    work->banner = work->banner_before;
+    buf_cut(&work->counts, work->counts_before);
+    work->note_only = work->stop == NOTICE_STATE_COUNT; /* somebody may have asked to end it meanwhile */
 }
 
 /* How a plan's answer that is not a send becomes a state and a due time. */

@@ -168,7 +168,7 @@ static void begin_new(struct worker *w, struct work *work, const struct queue_fo
 
 static void resume_held(struct worker *w, struct work *work, const struct queue_found *found, int64_t now_ms) {
     struct err err;
-    if (work->stop == NOTICE_STATE_COUNT && work_person(work, &w->place, found->customer, BOOK_GLIMPSE, now_ms, &err) < 0) {
+    if (work->stop == NOTICE_STATE_COUNT && work_person(work, &w->place, found->customer, BOOK_OLD_NEWS, now_ms, &err) < 0) {
         log_warning("notice %s: %s; it goes on without contact points", work->id, err.text);
     }
     if (work_resume(work, &w->place, &found->held, now_ms, &err) < 0) {

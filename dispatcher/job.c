@@ -103,6 +103,7 @@ static int read_contact(struct reader *r, json_t *value, const char *path, struc
     if (status != NULL && contact_status_find(status, &contact->status) != 1) {
         (void)json_in_fail(&in, "status", "must be active, unverified, bounced, blocked or withdrawn");
     }
+    contact->status_told = status != NULL;
     contact->gateway = json_in_id(&in, "gateway", JSON_OPTIONAL);
     contact->verified_at_ms = json_in_time(&in, "verified_at", JSON_OPTIONAL);
     contact->changed_at_ms = json_in_time(&in, "changed_at", JSON_OPTIONAL);

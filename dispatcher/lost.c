@@ -1,10 +1,12 @@
 /* lost: see lost.h.
  *
- *   contact job ──▶ keys of the dead contact points ──▶ the customer's reached notices ──▶ a late change for each whose evidence
- *   came that way ──▶ the contact job itself is recorded
+ *   contact job ──▶ the customer's reached notices ──▶ each judged again as its change sees the contact points now ──▶ a late change for
+ *   each that rests on what is lost ──▶ the contact job itself is recorded
  *
  * Guarantees: the contact job is acknowledged only after every withdrawal it causes is in Redis; where one of them did not go
- * through, the job stays pending and everything is looked at again. Usually there is nothing to lose and the job goes straight on.
+ * through, the job stays pending and everything is looked at again. The job is recorded only while the list of reached notices is the
+ * one that was looked at, so a clearance that is granted meanwhile is seen too; one that was decided before and is granted after is
+ * refused by the contact book entry it was decided on (queue_change.decided_on).
  *
  * Does not: touch notices that are still open. They are planned again with the new contact points, and the plan does not count
  * evidence from a contact point that does not survive. */
@@ -22,8 +24,6 @@ struct lost {
     struct work *job; /* the contact job; active */
     size_t open;
     bool all_applied;
-    size_t n;
-    char keys[][17];
 };
 
 static void leave(struct lost *lost, bool applied) {
@@ -45,49 +45,74 @@ static void on_work_end(void *ctx, struct work *work, bool applied) {
     leave(ctx, applied);
 }
 
-static bool is_lost(const struct lost *lost, const char *key) {
-    for (size_t i = 0; i < lost->n; i++) {
-        if (strcmp(lost->keys[i], key) == 0) {
-            return true;
+/* ---- what a clearance rests on ----------------------------------------------------------------------------------------- */
+
+/* The contact points of the job, as the change that a notice was about sees them. */
+static int judge(const struct lost *lost, struct work *reached, struct customer *customer, struct reach_answer *answer, struct err *err) {
+    const struct record *record = &reached->record;
+    struct disables disables = {.accounts = record->accounts, .domains = record->domains};
+    const struct mailbox_rules *rules = lost->worker->place.rules;
+    struct reach_question question = {
+        .rules = rules, .customer = customer, .suspect_since_ms = record->suspect_since_ms, .tolerate_invalid = true};
+    question.doomed = doomed_set_new(rules, &disables, NULL, &reached->arena, err);
+    if (question.doomed == NULL ||
+        reach_with_previous(&lost->job->document.job.customer, record->suspect_since_ms, &reached->arena, customer, err) < 0) {
+        return -1;
+    }
+    return reach_decide(&question, &reached->arena, answer, err);
+}
+
+/* Whether the contact point with this key is there and is no evidence any more. */
+static bool is_lost(const struct customer *customer, const struct reach_answer *answer, const char *key) {
+    char here[17];
+    for (size_t i = 0; i < answer->n_contacts; i++) {
+        plan_contact_key(customer->contacts[i].channel, answer->contacts[i].canonical, here);
+        if (strcmp(here, key) == 0) {
+            return !answer->contacts[i].evidence_counts;
         }
     }
     return false;
 }
 
-/* Whether all that this notice's clearance rests on came through lost contact points. */
-static bool rests_on_lost(const struct lost *lost, const struct record *record) {
-    bool hit = false;
-    for (size_t i = 0; i < record->n_tries; i++) {
-        const struct plan_try *t = &record->tries[i].plan;
+/* 1 all that this notice's clearance rests on came through lost contact points, 0 not, -1 with *err. */
+static int rests_on_lost(const struct lost *lost, struct work *reached, struct err *err) {
+    struct customer customer;
+    struct reach_answer answer;
+    int hit = 0;
+    if (judge(lost, reached, &customer, &answer, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < reached->record.n_tries; i++) {
+        const struct plan_try *t = &reached->record.tries[i].plan;
         if (t->best == EVIDENCE_NONE || t->early_warning || t->failed_later) {
             continue;
         }
-        if (!is_lost(lost, t->contact_key)) {
-            return false;
+        if (!is_lost(&customer, &answer, t->contact_key)) {
+            return 0;
         }
-        hit = true;
+        hit = 1;
     }
     return hit;
 }
+
+/* ---- the notices ------------------------------------------------------------------------------------------------------- */
 
 /* A late change for one reached notice, where it is due. */
 static void look_at(struct lost *lost, const char *id, const struct queue_found *found, int64_t now_ms) {
     struct worker *w = lost->worker;
     struct err err;
     struct work *work = work_new("{}", 2);
-    if (work == NULL || (work->id = arena_strdup(&work->arena, id)) == NULL ||
-        work_resume(work, &w->place, &found->held, now_ms, &err) < 0) {
-        log_error("notice %s: it cannot be checked against a lost contact point", id);
-        lost->all_applied = false;
-        work_free(work);
-        return;
+    (void)err_no_memory(&err);
+    int rests = -1;
+    if (work != NULL && (work->id = arena_strdup(&work->arena, id)) != NULL &&
+        work_resume(work, &w->place, &found->held, now_ms, &err) == 0) {
+        rests = work->record.cleared ? rests_on_lost(lost, work, &err) : 0;
     }
-    if (!work->record.cleared || !rests_on_lost(lost, &work->record)) {
-        work_free(work);
-        return;
+    if (rests < 0) {
+        log_error("notice %s: it cannot be checked against a changed contact point: %s", id, err.text);
     }
-    if (worker_find(w, id) != NULL) {
-        lost->all_applied = false;
+    if (rests <= 0 || worker_find(w, id) != NULL) { /* in our hands already: looked at again after the lease */
+        lost->all_applied = lost->all_applied && rests == 0;
         work_free(work);
         return;
     }
@@ -149,48 +174,46 @@ static int look_up(struct lost *lost, const char *list, struct err *err) {
 
 static void on_reached_notices(void *ctx, const char *const *values, size_t n, struct arena *arena_take) {
     struct lost *lost = ctx;
+    const char *list = n == 0 || values[0] == NULL ? "" : values[0];
     struct err err;
-    if (n == 0 || values[0] == NULL) {
+    (void)err_no_memory(&err);
+    lost->job->reached_seen = arena_strdup(&lost->job->arena, list);
+    if (lost->job->reached_seen != NULL && list[0] == '\0') {
         leave(lost, true);
-    } else if (look_up(lost, values[0], &err) < 0) {
+    } else if (lost->job->reached_seen == NULL || look_up(lost, list, &err) < 0) {
         log_error("contact job %s: %s; it comes back after its lease", lost->job->id, err.text);
         leave(lost, false);
     }
     arena_fini(arena_take);
 }
 
-static bool is_dead(const struct contact *contact) {
-    return contact->status == CONTACT_BOUNCED || contact->status == CONTACT_BLOCKED || contact->status == CONTACT_WITHDRAWN;
-}
-
-/* Notes the keys of the contact points that do not work any more. */
-static void note_keys(struct lost *lost, const struct worker *w, const struct customer *customer) {
+/* Whether anything that the job says of a contact point could take it away from somebody who was reached there. */
+static bool may_take_away(const struct customer *customer) {
     for (size_t i = 0; i < customer->n_contacts; i++) {
         const struct contact *contact = &customer->contacts[i];
-        char canonical[MAILBOX_MAX];
-        bool mailbox = channel_traits(contact->channel)->address == ADDRESS_MAILBOX;
-        if (is_dead(contact) && (!mailbox || mailbox_canon(w->place.rules, contact->address, canonical, NULL) == 0)) {
-            plan_contact_key(contact->channel, mailbox ? canonical : contact->address, lost->keys[lost->n++]);
+        bool dead = contact->status != CONTACT_ACTIVE && contact->status != CONTACT_UNVERIFIED;
+        if (dead || contact->depends_on.n > 0 || contact->forwards_to.n > 0 || contact->changed_at_ms != 0) {
+            return true;
         }
     }
+    return false;
 }
 
 void lost_withdraw(struct worker *w, struct work *job, int64_t now_ms) {
     const struct customer *customer = &job->document.job.customer;
     struct err err;
-    struct lost *lost = calloc(1, sizeof *lost + customer->n_contacts * sizeof lost->keys[0]);
+    job->reached_seen = NULL;
+    if (!may_take_away(customer)) {
+        control_record_contact(w, job, now_ms);
+        return;
+    }
+    struct lost *lost = calloc(1, sizeof *lost);
     if (lost == NULL) {
         log_error("contact job %s: out of memory; it comes back after its lease", job->id);
         worker_drop(w, job);
         return;
     }
     *lost = (struct lost){.worker = w, .job = job, .open = 1, .all_applied = true};
-    note_keys(lost, w, customer);
-    if (lost->n == 0) {
-        free(lost);
-        control_record_contact(w, job, now_ms);
-        return;
-    }
     struct queue_ask ask = {QUEUE_ASK_REACHED_NOTICES, customer->id, NULL};
     if (queue_read(w->queue, &ask, 1, on_reached_notices, lost, &err) < 0) {
         log_error("contact job %s: %s; it comes back after its lease", job->id, err.text);

@@ -4,8 +4,9 @@
 
 #include "dispatcher/worker_inside.h"
 
-/* Looks which of the customer's contact points in a `contact` job are bounced, blocked or withdrawn, and takes back every clearance
- * whose evidence came through one of them (P3). Then hands the job to control_record_contact(). */
+/* Judges the contact points by which the customer of a `contact` job was reached once more, with what the job says of them, and takes back
+ * every clearance whose evidence came through those that do not survive any more (P3). Then hands the job to control_record_contact(),
+ * with the list of notices that was looked at (work->reached_seen) where there was anything to look for. */
 void lost_withdraw(struct worker *worker, struct work *contact_job, int64_t now_ms);
 
 #endif

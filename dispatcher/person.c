@@ -42,9 +42,16 @@ static int keep_entry(struct work *work, const struct book_entry *entry, struct 
 int work_person(struct work *work, const struct work_place *place, const char *book_text, enum book_news kind, int64_t now_ms,
                 struct err *err) {
     struct job *job = &work->document.job;
-    struct book_entry news = {.customer = job->customer, .attributes = job->attributes};
+    if (!work->told_kept) {
+        work->told = job->customer;
+        work->told_kept = true;
+    }
+    struct book_entry news = {.customer = work->told, .attributes = job->attributes};
     struct book_entry old;
     struct book_entry merged;
+    if (queue_book_seen(book_text, work->book_seen) < 0) {
+        return err_set(err, ERR_SYSTEM, "libcrypto offers no SHA-1");
+    }
     if (book_text == NULL && job->customer_by_id) {
         return err_member(err, "customer.id", "is not in the contact book, and the job gives no contact points");
     }
@@ -55,9 +62,6 @@ int work_person(struct work *work, const struct work_place *place, const char *b
         book_merge(book_text == NULL ? NULL : &old, &news, kind, now_ms, same_address, rules_context(place), &work->arena, &merged, err);
     if (changed < 0) {
         return -1;
-    }
-    if (queue_book_seen(book_text, work->book_seen) < 0) {
-        return err_set(err, ERR_SYSTEM, "libcrypto offers no SHA-1");
     }
     job->customer = merged.customer;
     work->from_book = book_text != NULL;

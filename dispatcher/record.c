@@ -79,14 +79,21 @@ static void put_try(struct buf *out, const struct record *record, const struct r
     buf_putc(out, '}');
 }
 
-static void put_lists(const struct record *record, struct buf *out) {
-    put_name(out, "a");
+static void put_addresses(struct buf *out, const char *name, const struct address_list *list) {
+    put_name(out, name);
     buf_putc(out, '[');
-    for (size_t i = 0; i < record->accounts.n; i++) {
+    for (size_t i = 0; i < list->n; i++) {
         buf_puts(out, i == 0 ? "" : ",");
-        buf_put_json_str(out, record->accounts.items[i]);
+        buf_put_json_str(out, list->items[i]);
     }
     buf_putc(out, ']');
+}
+
+static void put_lists(const struct record *record, struct buf *out) {
+    put_addresses(out, "a", &record->accounts);
+    if (record->domains.n > 0) {
+        put_addresses(out, "dom", &record->domains);
+    }
     put_name(out, "tries");
     buf_putc(out, '[');
     for (size_t i = 0; i < record->n_tries; i++) {
@@ -132,6 +139,7 @@ void record_write(const struct record *record, struct buf *out) {
     put_flag(out, "desk", record->desk);
     put_flag(out, "hold", record->held);
     put_flag(out, "clear", record->cleared);
+    put_number(out, "sus", record->suspect_since_ms);
     put_number(out, "own", (int64_t)record->n_own);
     put_lists(record, out);
     buf_putc(out, '}');
@@ -195,25 +203,29 @@ static void read_try(const json_t *object, const struct record *record, struct a
     read_made(object, record, arena, t);
 }
 
+static bool read_addresses(const json_t *array, struct arena *arena, struct address_list *list) {
+    list->n = json_array_size(array);
+    list->items = arena_array(arena, list->n, sizeof *list->items);
+    for (size_t i = 0; list->items != NULL && i < list->n; i++) {
+        const char *address = json_string_value(json_array_get(array, i));
+        list->items[i] = arena_strdup(arena, address == NULL ? "" : address);
+    }
+    return list->items != NULL;
+}
+
 static int read_lists(const json_t *root, struct arena *arena, struct record *record) {
-    const json_t *accounts = json_object_get(root, "a");
     const json_t *tries = json_object_get(root, "tries");
     const json_t *log = json_object_get(root, "log");
-    record->accounts.n = json_array_size(accounts);
-    record->accounts.items = arena_array(arena, record->accounts.n, sizeof *record->accounts.items);
     record->n_tries = json_array_size(tries);
     record->tries = arena_array(arena, record->n_tries, sizeof *record->tries);
     record->n_log = json_array_size(log);
     record->log = arena_array(arena, record->n_log, sizeof *record->log);
-    if (record->accounts.items == NULL || record->tries == NULL || record->log == NULL) {
+    if (record->tries == NULL || record->log == NULL || !read_addresses(json_object_get(root, "a"), arena, &record->accounts) ||
+        !read_addresses(json_object_get(root, "dom"), arena, &record->domains)) {
         return -1;
     }
     record->n_own = (size_t)get_number(root, "own");
     record->n_own = record->n_own < record->accounts.n ? record->n_own : record->accounts.n;
-    for (size_t i = 0; i < record->accounts.n; i++) {
-        const char *account = json_string_value(json_array_get(accounts, i));
-        record->accounts.items[i] = arena_strdup(arena, account == NULL ? "" : account);
-    }
     for (size_t i = 0; i < record->n_tries; i++) {
         read_try(json_array_get(tries, i), record, arena, &record->tries[i]);
     }
@@ -240,6 +252,7 @@ int record_read(const char *text, struct arena *arena, struct record *record, st
     record->effective_at_ms = get_number(root, "eff");
     record->expires_at_ms = get_number(root, "exp");
     record->promise_at_ms = get_number(root, "prom");
+    record->suspect_since_ms = get_number(root, "sus");
     record->route = get_text(root, "route", arena);
     record->digest = get_text(root, "d", arena);
     record->origin = get_text(root, "x", arena);

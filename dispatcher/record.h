@@ -44,6 +44,8 @@ struct record {
     const char *customer;
     const char *notice;           /* template name */
     struct address_list accounts; /* canonical: what this notice keeps on hold */
+    struct address_list domains;  /* as listed: what else dies with the change */
+    int64_t suspect_since_ms;     /* 0: none */
     size_t n_own;                 /* the first so many of them are the customer's own: reaching the customer may clear them */
     int64_t accepted_at_ms;
     int64_t effective_at_ms;

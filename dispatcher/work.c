@@ -101,6 +101,8 @@ int work_begin(struct work *work, const struct work_place *place, int64_t now_ms
         .effective_at_ms = job->effective_at_ms,
         .expires_at_ms = job->expires_at_ms,
         .promise_at_ms = job->promise_ms == 0 ? 0 : now_ms + job->promise_ms,
+        .suspect_since_ms = job->suspect_since_ms,
+        .domains = job->disables.domains,
         .route = work->route->name,
         .digest = work->document.digest,
         .origin = arena_printf(&work->arena, "%d/%s", (int)work->entry.lane, work->entry.stream_id),

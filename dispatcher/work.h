@@ -41,9 +41,13 @@ struct work {
     struct arena arena;
     struct job_document document;
     struct record record;
+    struct customer told;           /* what the job itself says of the customer; document.job.customer is that merged with the book */
+    bool told_kept;                 /* the above is filled */
     const char *book_text;          /* the customer's new contact book entry, to be written with the next change; NULL: unchanged */
     char book_seen[QUEUE_SEEN_LEN]; /* the entry it was merged with */
+    const char *book_written;       /* the entry that was written with a change since then; NULL: none */
     unsigned book_tries;            /* how often that has been tried */
+    const char *reached_seen;       /* a contact job: the customer's reached notices, as they were looked at; NULL: nothing to look for */
     bool from_book;                 /* some of the contact points may come from the contact book */
     const char *id;                 /* of the notice */
     enum notice_state stop;         /* the notice is to end in this state (resolve, cancel); NOTICE_STATE_COUNT: no */
@@ -67,6 +71,12 @@ struct work {
     enum work_next next;
     struct err refusal;
     enum notice_state refusal_state;
+
+    /* what work_decide() found, for work_undo() */
+    struct record record_before;
+    enum notice_state state_before;
+    const char *banner_before;
+    size_t counts_before;
 
     /* the attempt */
     struct message message;
@@ -122,6 +132,11 @@ int work_resume(struct work *work, const struct work_place *place, const struct 
 /* Decides what comes next and prepares work->change (all but fence), work->next and, for WORK_SEND, the message. 0, or -1 with
  * *err (no memory: the notice stays as it is and is handed out again after its lease). */
 int work_decide(struct work *work, const struct work_place *place, int64_t now_ms, int64_t mono_ms, struct err *err);
+
+/* The change that work_decide() prepared was not made, because the contact book entry it was decided on has changed: all is as it was
+ * before, and the next work_decide() only takes down what is known of the attempts and has the notice handed out again at once, to be
+ * planned with the new entry. */
+void work_undo(struct work *work);
 
 /* Takes down what the attempt gave. `random` in [0, 2^32) spreads retries. */
 int work_outcome(struct work *work, const struct work_place *place, const struct outcome *outcome, int64_t now_ms, uint32_t random,

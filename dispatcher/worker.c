@@ -148,6 +148,12 @@ static void on_applied_one(struct worker *w, struct work *work, enum queue_resul
         worker_drop(w, work);
         return;
     }
+    if (result == QUEUE_MOVED) {
+        log_info("notice %s: the contact book has changed since it was planned; it is planned again", work->id);
+        work_undo(work);
+        worker_make_ready(w, work);
+        return;
+    }
     work->applied = true;
     work->fence = work->change.fence;
     work->stored = work->change.state;

@@ -71,6 +71,7 @@ static void copy_item(struct arena *arena, const struct queue_change *change, st
     copy->record = copy_text(arena, change->record, failed);
     copy->counts = copy_text(arena, change->counts, failed);
     copy->event = copy_text(arena, change->event, failed);
+    copy->decided_on = copy_text(arena, change->decided_on, failed);
     if (change->job_action == QUEUE_JOB_STORE) {
         copy->job = arena_strndup(arena, change->job, change->job_len);
         *failed = *failed || copy->job == NULL;
@@ -108,7 +109,7 @@ static struct batch *batch_new(const struct queue_change *changes, size_t n, que
 
 /* How many rows of each kind a batch has, in the order of the script. */
 struct rows {
-    size_t due, due_gone, jobs, jobs_gone, acks[LANE_COUNT], effects;
+    size_t due, due_gone, jobs, jobs_gone, acks[LANE_COUNT], effects, decided_on;
     bool all_new;
 };
 
@@ -122,6 +123,7 @@ static struct rows count_rows(const struct batch *batch) {
         rows.jobs += change->job_action == QUEUE_JOB_STORE;
         rows.jobs_gone += change->job_action == QUEUE_JOB_DROP;
         rows.effects += change->n_effects;
+        rows.decided_on += change->decided_on != NULL;
         if (change->ack != NULL) {
             rows.acks[change->ack->lane]++;
         }
@@ -217,6 +219,17 @@ static void put_acks(struct command *command, const struct batch *batch) {
     }
 }
 
+static void put_decided_on(struct command *command, const struct batch *batch) {
+    for (size_t i = 0; i < batch->n_items; i++) {
+        const struct queue_change *change = &batch->items[i].change;
+        if (change->decided_on != NULL) {
+            command_put_i64(command, (int64_t)i + 1);
+            command_puts(command, change->customer);
+            command_puts(command, change->decided_on);
+        }
+    }
+}
+
 static void put_rows(struct command *command, struct buf *scratch, const struct batch *batch, const struct counts_wanted *counts) {
     put_records(command, scratch, batch);
     put_due(command, batch);
@@ -229,6 +242,7 @@ static void put_rows(struct command *command, struct buf *scratch, const struct 
     for (size_t i = 0; i < batch->n_items; i++) {
         arguments_put_effects(command, batch->items[i].change.effects, batch->items[i].change.n_effects);
     }
+    put_decided_on(command, batch);
 }
 
 /* The whole call for what is open in the batch. */
@@ -248,7 +262,7 @@ static int put_call(const struct queue *queue, struct command *command, const st
     command_put_i64(command, (int64_t)batch->n_items);
     put_tokens(command, &scratch, batch, rows.all_new);
     const size_t numbers[] = {rows.due, rows.due_gone, rows.jobs, rows.jobs_gone, rows.acks[LANE_URGENT], rows.acks[LANE_BULK],
-                              counts.n, rows.effects};
+                              counts.n, rows.effects, rows.decided_on};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         command_put_i64(command, (int64_t)numbers[i]);
     }
@@ -263,6 +277,10 @@ static int put_call(const struct queue *queue, struct command *command, const st
 /* ---- the call ------------------------------------------------------------------------------------------------------ */
 
 static int submit(struct queue *queue, struct batch *batch_take, struct err *err);
+
+static enum queue_result result_of(char letter) {
+    return letter == 'A' ? QUEUE_APPLIED : letter == 'M' ? QUEUE_MOVED : QUEUE_STALE;
+}
 
 /* Sorts the letters into results; what is R stays open. */
 static int on_answer(struct queue *queue, struct call *call, size_t part, const redisReply *reply) {
@@ -283,7 +301,7 @@ static int on_answer(struct queue *queue, struct call *call, size_t part, const 
             open++;
             continue;
         }
-        batch->results[item->place] = reply->str[i] == 'A' ? QUEUE_APPLIED : QUEUE_STALE;
+        batch->results[item->place] = result_of(reply->str[i]);
         if (item->change.ack != NULL) {
             (void)held_remove(&queue->held, (enum stream)item->entry.lane, item->entry.stream_id);
         }

@@ -163,7 +163,9 @@ enum queue_op {
     QUEUE_UNHOLD, /* key "holds", field = account, value = notice: that notice holds it no longer */
     QUEUE_BOOK, /* key = queue_book_seen() of what was read, field = customer, value: the contact book entry, only if it is still that one.
                  * In a change it is left out where it is not; a control is answered STALE and stays pending */
-    QUEUE_GRANT /* key, field = account, value, at_ms = expiry: a clearance, unless another notice holds the account; tells events */
+    QUEUE_REACHED, /* key = the answer to QUEUE_ASK_REACHED_NOTICES as read ("" for none), field = customer. Writes nothing: a control is answered
+                    * STALE where it has changed; in a change it does nothing */
+    QUEUE_GRANT    /* key, field = account, value, at_ms = expiry: a clearance, unless another notice holds the account; tells events */
 };
 
 #define QUEUE_SEEN_LEN 41
@@ -197,13 +199,16 @@ struct queue_change {
     const struct queue_entry *ack; /* acknowledge this entry in the same step; or NULL */
     const char *counts;            /* names of counters to raise by one, separated by blanks ("sent:email fallback"); or NULL */
     const char *event;             /* JSON object (or several, with commas between) for reach:events; or NULL */
+    const char *decided_on;        /* queue_book_seen() of the customer's contact book entry that this was decided on, which must still be it; or
+                                    * NULL: whatever it is */
     const struct queue_effect *effects;
     size_t n_effects;
 };
 
 enum queue_result {
     QUEUE_APPLIED,
-    QUEUE_STALE /* the record is not the one the worker saw: somebody else owns the notice. Nothing was changed. */
+    QUEUE_STALE, /* the record is not the one the worker saw: somebody else owns the notice. Nothing was changed. */
+    QUEUE_MOVED  /* the contact book entry is not the one it was decided on. Nothing was changed; the notice is still the worker's. */
 };
 
 /* `err` is NULL; or set where a script failed for a reason that will not pass (then `results` is NULL and nothing was changed). */

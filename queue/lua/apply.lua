@@ -3,10 +3,10 @@
 -- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 events  8 intake  9 intake:bulk  10 receipts  11 dead
 -- ARGV  1 prefix  2 group  3 length of events  4 the events, a JSON array ('' for none)  5 number of items
 --       6 tokens seen, 16 hex digits an item ('' where every notice is new)
---       7-14 how many rows of each kind there are, in this order:
+--       7-15 how many rows of each kind there are, in this order:
 --       due: time, id · due no more: id · job kept: id, job · job dropped: id · acknowledged, urgent: stream id · bulk: stream id
---       · counted: names, times · effects: five arguments each
---       15 until when (ms, Redis's clock) new notices may begin, 0: for ever; then id and record of each item, then those rows
+--       · counted: names, times · effects: five arguments each · decided on: item, customer, contact book entry as read (its SHA-1, '' for none)
+--       16 until when (ms, Redis's clock) new notices may begin, 0: for ever; then id and record of each item, then those rows
 --
 -- Before: a record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none.
 -- After, where every item's record carried the token seen (for token 0: no record, and it is not too late): the new records are there with the jobs, the
@@ -14,7 +14,8 @@
 -- nothing has changed. Answer: one letter an item:
 --   A  done; also where the record already carries the new token: an earlier try of this same call did it, with all the others
 --   S  stale: somebody else has changed the notice
---   R  would be granted; call again without those that are S
+--   M  the contact book entry that it was decided on is another one by now (a clearance must not rest on a contact point that is gone)
+--   R  would be granted; call again without those that are S or M
 -- accepted = sum of all state:* holds before and after.
 --
 -- The payloads go from ARGV to the commands as they are and no row is looked at twice: Lua hashes every byte of every string it
@@ -23,7 +24,7 @@
 local A, call, sub, byte = ARGV, redis.call, string.sub, string.byte
 local NOTICES, JOBS, DUE, LAST, PREVIOUS, COUNTERS, EVENTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local NONE = '0000000000000000'
-local FIRST = 16
+local FIRST = 17
 
 local n, seen = tonumber(A[5]), A[6]
 local ids = {}
@@ -49,9 +50,9 @@ end
 
 -- Who read an entry longer than a lease ago may have lost it to another who has refused or finished it: nothing begins any more.
 local too_late = false
-if A[15] ~= '0' then
+if A[16] ~= '0' then
     local time = call('TIME')
-    too_late = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) > tonumber(A[15])
+    too_late = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) > tonumber(A[16])
 end
 
 local answer, taken, fit = {}, {}, 0
@@ -67,17 +68,25 @@ for i = 1, n do
     end
     answer[i] = letter
 end
+
+-- Where the rows of each kind begin:
+local rows = {}
+local at = FIRST + 2 * n
+for kind, width in ipairs({2, 1, 2, 1, 1, 1, 2, 5, 3}) do
+    rows[kind] = {at, at + width * tonumber(A[6 + kind]) - 1}
+    at = rows[kind][2] + 1
+end
+for i = rows[9][1], rows[9][2], 3 do
+    local item = tonumber(A[i])
+    if answer[item] == 'R' and not book_is(A[i + 1], A[i + 2]) then
+        answer[item], fit = 'M', fit - 1
+    end
+end
 if fit < n then
     return table.concat(answer)
 end
 
--- From here on every item is granted. Where the rows of each kind begin:
-local rows = {}
-local at = FIRST + 2 * n
-for kind, width in ipairs({2, 1, 2, 1, 1, 1, 2, 5}) do
-    rows[kind] = {at, at + width * tonumber(A[6 + kind]) - 1}
-    at = rows[kind][2] + 1
-end
+-- From here on every item is granted.
 demand_effects(A[1], rows[8][1], tonumber(A[14]))
 
 local newcomers, customers, before, after = {}, {}, {}, {}

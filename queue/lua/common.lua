@@ -120,6 +120,24 @@ local function wake(customer, time)
     end
 end
 
+-- Ids of a customer's notices in a wanted state, newest first, separated by blanks; false where there is none. The newest 100 are looked at.
+local function notices_of(customer, wanted)
+    local found, looked = {}, 0
+    local id = redis.call('HGET', KEYS[4], customer)
+    while id and looked < 100 do
+        local record = redis.call('HGET', KEYS[1], id)
+        if record and wanted(string.sub(record, 1, 1)) then
+            found[#found + 1] = id
+        end
+        id, looked = redis.call('HGET', KEYS[5], id), looked + 1
+    end
+    return #found > 0 and table.concat(found, ' ')
+end
+
+local function reached_notices(customer)
+    return notices_of(customer, function(state) return state == 'R' end)
+end
+
 -- Writes a customer's release, but only where no notice of theirs is open and no desk case is left (P7). It runs after the
 -- records of the batch are written. Looked at: the newest 100; whoever has more gets no release.
 local FINISHED = {R = true, C = true, V = true}
@@ -211,9 +229,12 @@ local function book_is(customer, seen)
     return (text and redis.sha1hex(text) or '') == seen
 end
 
-local function books_are_as_seen(at, n)
+-- Whether what the effects of a control job rest on is as it was when that was read: contact book entries, and which of a customer's
+-- notices were reached (a clearance that was granted meanwhile may rest on the contact point that goes).
+local function all_is_as_seen(at, n)
     for i = at, at + 5 * (n - 1), 5 do
-        if ARGV[i] == 'B' and not book_is(ARGV[i + 2], ARGV[i + 1]) then
+        local op, seen, customer = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+        if op == 'B' and not book_is(customer, seen) or op == 'R' and (reached_notices(customer) or '') ~= seen then
             return false
         end
     end
@@ -241,6 +262,7 @@ local EFFECT = {
             redis.call('HSET', ARGV[1] .. 'contacts', customer, value)
         end
     end,
+    R = function() end, -- only looked at before: all_is_as_seen()
     O = function(key, account, value) hold(key, account, value) end,
     o = function(key, account, notice) unhold(key, account, notice) end,
     G = function(key, account, value, time, events) grant(key, account, value, time, events) end,

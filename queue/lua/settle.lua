@@ -9,7 +9,8 @@
 -- Before: the entry is pending in the group, or it is not.
 -- After, for every entry that was pending: it is acknowledged, its dead letter is in `dead`, and it is counted as accepted and
 -- in its final state (state letter given), with its counters, event and effects. An entry that was not pending was settled
--- earlier, by whomever: S, and nothing is done. S also where it would write a contact book entry that has changed since it was read. So a repeated call counts nothing twice. Answer: one letter an item.
+-- earlier, by whomever: S, and nothing is done. S also where it
+-- would write a contact book entry, or rests on a customer's reached notices, that are not what was read any more. So a repeated call counts nothing twice. Answer: one letter an item.
 
 local COUNTERS, EVENTS, DEAD = KEYS[6], KEYS[7], KEYS[11]
 local byte = string.byte
@@ -39,7 +40,7 @@ end)
 local answer, events, tally, lists = {}, {}, {}, {}
 walk(function(i, row, stream, state, dead, event, list, n_effects)
     local effects = row + 1 + (dead and 5 or 0) + (event and 1 or 0)
-    if not books_are_as_seen(effects, n_effects) or redis.call('XACK', KEYS[stream - 40], group, ARGV[row]) == 0 then
+    if not all_is_as_seen(effects, n_effects) or redis.call('XACK', KEYS[stream - 40], group, ARGV[row]) == 0 then
         answer[i] = 'S'
         return
     end

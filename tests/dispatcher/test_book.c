@@ -164,6 +164,43 @@ static void what_the_customer_took_back_stays_taken_back(void **state) {
     arena_fini(&m.arena);
 }
 
+static void a_glimpse_does_not_make_a_dead_contact_point_look_alive(void **state) {
+    (void)state;
+    struct merged m;
+    static const char *target[] = {"ada@walton.example"};
+    struct contact old = {.channel = CHANNEL_EMAIL, .address = "a@example.org", .status = CONTACT_BOUNCED, .forwards_to = {target, 1}};
+    struct contact told = {.channel = CHANNEL_EMAIL, .address = "a@example.org", .status_told = true};
+    merge(&m, &old, 1, &email_a, 1, BOOK_GLIMPSE);
+    assert_int_equal(m.changed, 0);
+    assert_int_equal(m.entry.customer.contacts[0].status, CONTACT_BOUNCED);
+    assert_int_equal(m.entry.customer.contacts[0].forwards_to.n, 1);
+    arena_fini(&m.arena);
+    merge(&m, &old, 1, &told, 1, BOOK_GLIMPSE); /* in so many words */
+    assert_int_equal(m.entry.customer.contacts[0].status, CONTACT_ACTIVE);
+    arena_fini(&m.arena);
+    merge(&m, &old, 1, &email_a, 1, BOOK_WHOLE); /* all that is known now */
+    assert_int_equal(m.entry.customer.contacts[0].status, CONTACT_ACTIVE);
+    assert_int_equal(m.entry.customer.contacts[0].forwards_to.n, 0);
+    arena_fini(&m.arena);
+}
+
+static void an_old_job_only_adds_what_the_book_does_not_know(void **state) {
+    (void)state;
+    struct merged m;
+    struct contact old = {.channel = CHANNEL_EMAIL, .address = "a@example.org", .status = CONTACT_WITHDRAWN};
+    struct contact news[] = {{.channel = CHANNEL_EMAIL, .address = "a@example.org", .status_told = true}, phone};
+    struct book_entry before = {.customer = {.id = "C1", .name = "Ada Byron", .contacts = &old, .n_contacts = 1}};
+    struct book_entry after = {.customer = {.id = "C1", .name = "Ada", .locale = "en", .contacts = news, .n_contacts = 2}};
+    struct err err;
+    m.arena = ARENA_INIT;
+    assert_int_equal(book_merge(&before, &after, BOOK_OLD_NEWS, 9000, NULL, NULL, &m.arena, &m.entry, &err), 1);
+    assert_int_equal(m.entry.customer.contacts[0].status, CONTACT_WITHDRAWN);
+    assert_int_equal(m.entry.customer.n_contacts, 2);
+    assert_string_equal(m.entry.customer.name, "Ada Byron");
+    assert_string_equal(m.entry.customer.locale, "en");
+    arena_fini(&m.arena);
+}
+
 static void the_same_news_twice_changes_nothing(void **state) {
     (void)state;
     struct merged first;
@@ -188,6 +225,8 @@ int main(void) {
         cmocka_unit_test(a_replaced_address_is_remembered_with_its_time),
         cmocka_unit_test(what_comes_back_is_no_longer_vanished),
         cmocka_unit_test(what_the_customer_took_back_stays_taken_back),
+        cmocka_unit_test(a_glimpse_does_not_make_a_dead_contact_point_look_alive),
+        cmocka_unit_test(an_old_job_only_adds_what_the_book_does_not_know),
         cmocka_unit_test(the_same_news_twice_changes_nothing),
     };
     return cmocka_run_group_tests_name("book", tests, NULL, NULL);

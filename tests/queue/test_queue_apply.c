@@ -256,6 +256,74 @@ static void a_book_entry_is_written_only_over_the_one_that_was_read(void **state
     assert_string_equal(redis_server_ask(&server, "HGET", "reach:contacts", "C1", NULL), "three");
 }
 
+static void a_change_is_made_only_on_the_book_entry_that_it_was_decided_on(void **state) {
+    (void)state;
+    char seen[QUEUE_SEEN_LEN];
+    assert_int_equal(redis_server_number(&server, "HSET", "reach:contacts", "C1", "one", "C2", "other", NULL), 2);
+    assert_int_equal(queue_book_seen("zero", seen), 0);
+    struct queue_effect grant = {QUEUE_GRANT, "clearance:{a}", "a", "{\"granted_at\":\"t\",\"notice\":\"n1\",\"evidence\":\"e\"}", far_ms};
+    struct queue_change changes[3] = {kit_change(&kit, "n0", 0, NOTICE_SENT), kit_change(&kit, "n1", 0, NOTICE_REACHED),
+                                      kit_change(&kit, "n2", 0, NOTICE_SENT)};
+    changes[1].effects = &grant;
+    changes[1].n_effects = 1;
+    changes[1].decided_on = seen; /* C1's is another one by now */
+    changes[2].customer = "C2";
+    changes[2].decided_on = seen;
+    kit_apply(&kit, changes, 3);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED); /* the others are not held up */
+    assert_int_equal(kit.results[1], QUEUE_MOVED);
+    assert_int_equal(kit.results[2], QUEUE_MOVED);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:clearance:{a}", NULL), 0);
+    assert_int_equal(redis_server_number(&server, "HEXISTS", "reach:notices", "n1", NULL), 0);
+    assert_int_equal(queue_book_seen("one", seen), 0);
+    kit_apply(&kit, &changes[1], 1);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:clearance:{a}", NULL), 1);
+    kit_apply(&kit, &changes[1], 1); /* its answer was lost: the second time it finds its own token, whatever the book says */
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+    assert_int_equal(redis_server_number(&server, "HDEL", "reach:contacts", "C1", NULL), 1);
+    changes[1].fence_seen = changes[1].fence;
+    changes[1].fence = queue_fence(kit.queue);
+    kit_apply(&kit, &changes[1], 1);
+    assert_int_equal(kit.results[0], QUEUE_MOVED); /* it is gone */
+    changes[1].decided_on = "";
+    kit_apply(&kit, &changes[1], 1);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED); /* decided when there was none */
+}
+
+static unsigned control_answers;
+static enum queue_result control_result;
+static void on_control(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
+    (void)ctx;
+    assert_null(err);
+    assert_int_equal(n, 1);
+    control_answers++;
+    control_result = results[0];
+}
+
+/* Acknowledges a control job with one effect. */
+static enum queue_result control_with(const struct queue_entry *entry, struct queue_effect effect) {
+    struct err err;
+    struct queue_control control = {.entry = entry, .effects = &effect, .n_effects = 1};
+    unsigned before = control_answers;
+    assert_int_equal(queue_control(kit.queue, &control, 1, on_control, NULL, &err), 0);
+    kit_until_u(&kit, &control_answers, before + 1);
+    return control_result;
+}
+
+static void a_contact_change_waits_for_a_notice_that_was_reached_meanwhile(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 1);
+    kit_until_n(&kit, &kit.n_entries, 1);
+    struct queue_effect nobody = {QUEUE_REACHED, "", "C1", NULL, 0};
+    struct queue_effect both = {QUEUE_REACHED, "n2 n1", "C1", NULL, 0};
+    effect_of("n1", (struct queue_effect){QUEUE_HDEL, "desk", "x", NULL, 0});
+    effect_of("n2", (struct queue_effect){QUEUE_HDEL, "desk", "x", NULL, 0});
+    assert_int_equal(control_with(&kit.entries[0], nobody), QUEUE_STALE);
+    assert_int_equal(redis_server_number(&server, "XLEN", "reach:intake", NULL), 1);
+    assert_int_equal(control_with(&kit.entries[0], both), QUEUE_APPLIED);
+}
+
 static void a_release_waits_for_every_notice_and_desk_case_of_the_customer(void **state) {
     (void)state;
     struct queue_effect release = {QUEUE_FREE, "release:{C1}", "C1", "{}", far_ms};
@@ -367,16 +435,6 @@ static void a_duplicate_is_counted_and_not_a_dead_letter(void **state) {
     assert_int_equal(redis_server_number(&server, "EXISTS", "reach:dead", NULL), 0);
 }
 
-static unsigned control_answers;
-static enum queue_result control_result;
-static void on_control(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
-    (void)ctx;
-    assert_null(err);
-    assert_int_equal(n, 1);
-    control_answers++;
-    control_result = results[0];
-}
-
 static void a_control_job_has_its_effects_once(void **state) {
     (void)state;
     struct err err;
@@ -384,6 +442,7 @@ static void a_control_job_has_its_effects_once(void **state) {
     kit_until_n(&kit, &kit.n_entries, 1);
     struct queue_effect effect = {QUEUE_HSET, "contacts", "C1", "{}", 0};
     struct queue_control control = {&kit.entries[0], "contacts", "{}", &effect, 1};
+    control_answers = 0;
     for (unsigned i = 1; i <= 2; i++) {
         assert_int_equal(queue_control(kit.queue, &control, 1, on_control, NULL, &err), 0);
         kit_until_u(&kit, &control_answers, i);
@@ -455,6 +514,8 @@ int main(void) {
         TEST(a_clearance_is_refused_while_another_notice_holds_the_account),
         TEST(a_damaged_hold_stands_in_the_way),
         TEST(a_book_entry_is_written_only_over_the_one_that_was_read),
+        TEST(a_change_is_made_only_on_the_book_entry_that_it_was_decided_on),
+        TEST(a_contact_change_waits_for_a_notice_that_was_reached_meanwhile),
         TEST(a_release_waits_for_every_notice_and_desk_case_of_the_customer),
         TEST(waking_a_customer_makes_waiting_notices_due_and_no_others),
         TEST(a_batch_larger_than_the_stack_of_lua_goes_through),
