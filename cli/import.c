@@ -46,6 +46,12 @@ static int same_address(void *ctx, enum channel_id channel, const char *a, const
 
 /* ---- one batch ---------------------------------------------------------------------------------------------------------- */
 
+/* Has reachd look whether a clearance rests on what this import takes away: a contact job that says nothing new. */
+static const char *look_job(struct import *import, const char *customer) {
+    return arena_printf(&import->arena, "{\"v\":1,\"type\":\"contact\",\"id\":\"import:%lld:%llu\",\"customer\":{\"id\":\"%s\"}}",
+                        (long long)import->now_ms, (unsigned long long)import->n_looks++, customer);
+}
+
 /* Merges one item with what the book holds into `put`. 0, or -1 with *err. */
 static int merge(struct import *import, const struct import_item *item, const char *text, struct store_customer_put *put, struct err *err) {
     const char *id = item->news.customer.id;
@@ -66,6 +72,10 @@ static int merge(struct import *import, const struct import_item *item, const ch
     *put = (struct store_customer_put){.customer = id, .seen = text, .wake = changed == 1};
     put->text = packed.failed ? NULL : arena_strdup(&import->arena, packed.data);
     buf_fini(&packed);
+    if (put->text != NULL && text != NULL && changed == 1 && book_may_take_away(&merged.customer)) {
+        put->job = look_job(import, id);
+        return put->job == NULL ? err_no_memory(err) : 0;
+    }
     return put->text == NULL ? err_no_memory(err) : 0;
 }
 

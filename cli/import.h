@@ -23,6 +23,7 @@ struct import {
     struct import_item items[IMPORT_BATCH];
     size_t n;
     uint64_t n_new, n_changed, n_same, n_vanished;
+    uint64_t n_looks; /* jobs that have reachd look whether a clearance rested on what this takes away */
 };
 
 /* Everything is borrowed. import_fini() when done. */

@@ -188,7 +188,30 @@ static void drop_desk_case(struct work *work, int64_t now_ms) {
     work->record.desk = false;
 }
 
+/* A notice that has ended with a hold or a desk case left lets go of them: a person has seen to the case, or there is nothing to tell any
+ * more (then of the account too). */
+static int let_go(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
+    if (work->record.desk) {
+        drop_desk_case(work, now_ms);
+    }
+    if (work->document.type != JOB_DESK) {
+        if (work->record.held) {
+            answers_unhold(work);
+        }
+        work_effect(work, QUEUE_DEL, arena_printf(&work->arena, "banner:{%s}", work->record.customer), NULL, NULL, 0);
+        answers_release(work, place, now_ms);
+    }
+    return record_log(&work->record, &work->arena, now_ms, notice_state_name(work->stop), work->record.why) < 0 ? err_no_memory(err) : 0;
+}
+
+static bool is_control(const struct work *work) {
+    return work->document.type == JOB_RESOLVE || work->document.type == JOB_CANCEL || work->document.type == JOB_DESK;
+}
+
 int answers_late(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
+    if (is_control(work)) {
+        return let_go(work, place, now_ms, err);
+    }
     if (work->news != EVIDENCE_WITHDRAWN) {
         return 0;
     }

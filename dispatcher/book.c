@@ -201,6 +201,17 @@ int book_unpack(const char *text, size_t len, const char *id, struct arena *aren
     return c.failed || failed ? err_set(err, ERR_SYNTAX, "the contact book's entry is damaged") : 0;
 }
 
+bool book_may_take_away(const struct customer *customer) {
+    for (size_t i = 0; i < customer->n_contacts; i++) {
+        const struct contact *contact = &customer->contacts[i];
+        bool dead = contact->status != CONTACT_ACTIVE && contact->status != CONTACT_UNVERIFIED;
+        if (dead || contact->depends_on.n > 0 || contact->forwards_to.n > 0 || contact->changed_at_ms != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- merging ------------------------------------------------------------------------------------------------------- */
 
 struct merge {
@@ -253,7 +264,7 @@ static struct contact update(const struct contact *old, const struct contact *ne
     }
     struct contact merged = *news;
     if (kind == BOOK_GLIMPSE) {
-        merged.status = news->status_told ? news->status : old->status;
+        merged.status = news->status_told || news->status != CONTACT_ACTIVE ? news->status : old->status;
         merged.gateway = news->gateway == NULL ? old->gateway : news->gateway;
         merged.depends_on = news->depends_on.n == 0 ? old->depends_on : news->depends_on;
         merged.forwards_to = news->forwards_to.n == 0 ? old->forwards_to : news->forwards_to;

@@ -31,6 +31,10 @@ enum book_news {
     BOOK_OLD_NEWS /* a notice job taken up again: where the book knows a contact point, the book is newer */
 };
 
+/* Whether anything that is said of the customer's contact points could take one away from a notice that reached the customer there: a
+ * status that is not used, a condition, a change. */
+bool book_may_take_away(const struct customer *customer);
+
 /* Merges news about one customer into what the book holds (`old` NULL: nothing). Never drops a contact point (P7): one that vanished is
  * marked and stays usable; an address that takes the place of another on the same channel remembers it as its previous
  * address with the time of the change (`now_ms` where the news gives none). `same` compares two addresses of a channel (the

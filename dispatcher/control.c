@@ -122,7 +122,8 @@ void control_record_contact(struct worker *w, struct work *work, int64_t now_ms)
 
 /* ---- resolve, cancel ----------------------------------------------------------------------------------------------- */
 
-/* All open notices of a customer are to end; the control job's entry is acknowledged when the last of them has. */
+/* All notices of a customer are to end, and those that have ended let go of what they still hold; the control job's entry is acknowledged
+ * when the last of them has. */
 struct stop_group {
     struct worker *worker;
     struct work *control; /* owned: the control job with its entry */
@@ -164,7 +165,7 @@ static struct work *stop_work(struct stop_group *group, const char *id) {
     return work;
 }
 
-static void on_open_notices(void *ctx, const char *const *values, size_t n, struct arena *arena_take) {
+static void on_notices(void *ctx, const char *const *values, size_t n, struct arena *arena_take) {
     struct stop_group *group = ctx;
     struct worker *w = group->worker;
     char *list = n == 0 ? NULL : arena_strdup(arena_take, values[0]);
@@ -194,8 +195,8 @@ static int aim_at_customer(struct worker *w, struct work **work, enum notice_sta
         return err_no_memory(why);
     }
     *group = (struct stop_group){.worker = w, .control = *work, .state = state, .all_applied = true};
-    struct queue_ask ask = {QUEUE_ASK_OPEN_NOTICES, (*work)->document.job.customer.id, NULL};
-    if (queue_read(w->queue, &ask, 1, on_open_notices, group, why) < 0) {
+    struct queue_ask ask = {QUEUE_ASK_NOTICES, (*work)->document.job.customer.id, NULL};
+    if (queue_read(w->queue, &ask, 1, on_notices, group, why) < 0) {
         free(group);
         return -1;
     }

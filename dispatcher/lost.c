@@ -187,23 +187,11 @@ static void on_reached_notices(void *ctx, const char *const *values, size_t n, s
     arena_fini(arena_take);
 }
 
-/* Whether anything that the job says of a contact point could take it away from somebody who was reached there. */
-static bool may_take_away(const struct customer *customer) {
-    for (size_t i = 0; i < customer->n_contacts; i++) {
-        const struct contact *contact = &customer->contacts[i];
-        bool dead = contact->status != CONTACT_ACTIVE && contact->status != CONTACT_UNVERIFIED;
-        if (dead || contact->depends_on.n > 0 || contact->forwards_to.n > 0 || contact->changed_at_ms != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void lost_withdraw(struct worker *w, struct work *job, int64_t now_ms) {
     const struct customer *customer = &job->document.job.customer;
     struct err err;
     job->reached_seen = NULL;
-    if (!may_take_away(customer)) {
+    if (!book_may_take_away(customer)) {
         control_record_contact(w, job, now_ms);
         return;
     }

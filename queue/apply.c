@@ -261,8 +261,8 @@ static int put_call(const struct queue *queue, struct command *command, const st
     put_events(command, &scratch, batch);
     command_put_i64(command, (int64_t)batch->n_items);
     put_tokens(command, &scratch, batch, rows.all_new);
-    const size_t numbers[] = {rows.due, rows.due_gone, rows.jobs, rows.jobs_gone, rows.acks[LANE_URGENT], rows.acks[LANE_BULK],
-                              counts.n, rows.effects, rows.decided_on};
+    const size_t numbers[] = {rows.due, rows.due_gone, rows.jobs,      rows.jobs_gone, rows.acks[LANE_URGENT], rows.acks[LANE_BULK],
+                              counts.n, rows.effects,  rows.decided_on};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         command_put_i64(command, (int64_t)numbers[i]);
     }

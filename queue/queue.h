@@ -131,8 +131,7 @@ int queue_lookup(struct queue *queue, const char *const *ids, const char *const 
 enum queue_ask_kind {
     QUEUE_ASK_STRING,         /* the string under `key` (without the prefix) */
     QUEUE_ASK_FIELD,          /* `field` of the hash under `key` */
-    QUEUE_ASK_OPEN_NOTICES,   /* ids of the notices of customer `key` that are not finished, newest first, separated by blanks; among the
-                                 newest 100 */
+    QUEUE_ASK_NOTICES,        /* ids of the notices of customer `key`, newest first, separated by blanks; the newest 100 */
     QUEUE_ASK_REACHED_NOTICES /* the same of those that ended in `reached` */
 };
 
@@ -163,8 +162,8 @@ enum queue_op {
     QUEUE_UNHOLD, /* key "holds", field = account, value = notice: that notice holds it no longer */
     QUEUE_BOOK, /* key = queue_book_seen() of what was read, field = customer, value: the contact book entry, only if it is still that one.
                  * In a change it is left out where it is not; a control is answered STALE and stays pending */
-    QUEUE_REACHED, /* key = the answer to QUEUE_ASK_REACHED_NOTICES as read ("" for none), field = customer. Writes nothing: a control is answered
-                    * STALE where it has changed; in a change it does nothing */
+    QUEUE_REACHED, /* key = the answer to QUEUE_ASK_REACHED_NOTICES as read ("" for none), field = customer. Writes nothing: a control is
+                    * answered STALE where it has changed; in a change it does nothing */
     QUEUE_GRANT    /* key, field = account, value, at_ms = expiry: a clearance, unless another notice holds the account; tells events */
 };
 
@@ -199,8 +198,8 @@ struct queue_change {
     const struct queue_entry *ack; /* acknowledge this entry in the same step; or NULL */
     const char *counts;            /* names of counters to raise by one, separated by blanks ("sent:email fallback"); or NULL */
     const char *event;             /* JSON object (or several, with commas between) for reach:events; or NULL */
-    const char *decided_on;        /* queue_book_seen() of the customer's contact book entry that this was decided on, which must still be it; or
-                                    * NULL: whatever it is */
+    const char *decided_on; /* queue_book_seen() of the customer's contact book entry that this was decided on, which must still be it; or
+                             * NULL: whatever it is */
     const struct queue_effect *effects;
     size_t n_effects;
 };

@@ -58,7 +58,7 @@ static const struct call_kind read_kind = {on_answer, on_finish, on_drop, true};
 
 int queue_read(struct queue *queue, const struct queue_ask *asks, size_t n, queue_read_fn *done, void *ctx, struct err *err) {
     static const char kinds[] = {
-        [QUEUE_ASK_STRING] = 'G', [QUEUE_ASK_FIELD] = 'H', [QUEUE_ASK_OPEN_NOTICES] = 'N', [QUEUE_ASK_REACHED_NOTICES] = 'R'};
+        [QUEUE_ASK_STRING] = 'G', [QUEUE_ASK_FIELD] = 'H', [QUEUE_ASK_NOTICES] = 'N', [QUEUE_ASK_REACHED_NOTICES] = 'R'};
     assert(n > 0);
     struct reading_call *read = calloc(1, sizeof *read);
     if (read == NULL) {

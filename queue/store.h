@@ -50,6 +50,7 @@ struct store_customer_put {
     const char *seen; /* the entry as it was read; NULL: there was none */
     const char *text; /* as it shall be */
     bool wake;        /* a contact point is new: the customer's waiting notices are looked at again, now */
+    const char *job;  /* a job for the urgent lane, pushed in the same step; or NULL */
     bool written;     /* out: false where somebody has changed the entry meanwhile: read it again */
 };
 

@@ -67,7 +67,7 @@ int store_customers_get(struct store *store, const char *const *customers, size_
 }
 
 int store_customers_put(struct store *store, struct store_customer_put *puts, size_t n, int64_t now_ms, struct err *err) {
-    static const enum key keys[] = {KEY_NOTICES, KEY_JOBS, KEY_DUE, KEY_LAST, KEY_PREVIOUS, KEY_CONTACTS};
+    static const enum key keys[] = {KEY_NOTICES, KEY_JOBS, KEY_DUE, KEY_LAST, KEY_PREVIOUS, KEY_CONTACTS, KEY_INTAKE};
     struct command command;
     if (n == 0) {
         return 0;
@@ -83,6 +83,7 @@ int store_customers_put(struct store *store, struct store_customer_put *puts, si
         command_puts(&command, puts[i].seen == NULL ? "" : puts[i].seen);
         command_puts(&command, puts[i].text);
         command_puts(&command, puts[i].wake ? "1" : "0");
+        command_puts(&command, puts[i].job == NULL ? "" : puts[i].job);
     }
     redisReply *reply = store_run(store, SCRIPT_BOOK, &command, err);
     int rc = reply == NULL ? -1 : 0;

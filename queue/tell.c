@@ -46,6 +46,7 @@ static int put_arguments(struct command *command, const struct queue_settings *s
     }
     command_put_i64(command, (int64_t)counts->n);
     command_put_i64(command, (int64_t)n_effects);
+    command_puts(command, "0"); /* nothing rests on an entry of the contact book */
     command_puts(command, "0"); /* no limit in time */
     for (size_t i = 0; i < counts->n; i++) {
         command_puts(command, counts->items[i].names);

@@ -32,7 +32,12 @@ static void puts_follow_one_another(void **state) {
     buf_putf(&buf, "%d-%s", 7, "x");
     assert_int_equal(buf.len, 9);
     assert_memory_equal(buf.data, "abcd\0e7-x", 10);
+    buf_cut(&buf, 9);
+    assert_int_equal(buf.len, 9);
+    buf_cut(&buf, 3);
+    assert_string_equal(buf_str(&buf), "abc");
     buf_reset(&buf);
+    buf_cut(&buf, 0);
     assert_string_equal(buf_str(&buf), "");
     buf_puts(&buf, "again");
     assert_string_equal(buf_str(&buf), "again");

@@ -11,12 +11,15 @@
 
 static void fill(struct record *record, struct arena *arena) {
     const char **accounts = arena_array(arena, 1, sizeof *accounts);
+    static const char *domains[] = {"walton.example"};
     accounts[0] = "ada@walton.example";
     *record = (struct record){.customer = "C1",
                               .notice = "mail-password-disabled",
                               .accounts = {accounts, 1},
                               .accepted_at_ms = 1000,
                               .expires_at_ms = 5000,
+                              .suspect_since_ms = 900,
+                              .domains = {domains, 1},
                               .route = "security",
                               .digest = "d",
                               .origin = "0/1-1",
@@ -78,6 +81,8 @@ static void what_is_written_is_read_again(void **state) {
     assert_memory_equal(&again.tries[0].plan, &record.tries[0].plan, sizeof again.tries[0].plan);
     assert_string_equal(again.tries[0].to, "••01");
     assert_int_equal(again.n_log, 2);
+    assert_int_equal(again.suspect_since_ms, 900);
+    assert_string_equal(again.domains.items[0], "walton.example");
     assert_true(again.desk);
     assert_false(again.cleared);
     buf_fini(&first);

@@ -264,11 +264,11 @@ static int note_customer(void *ctx, const char *customer, const char *text, size
 
 static void an_entry_of_the_book_is_written_only_over_the_one_that_was_seen(void **state) {
     (void)state;
-    struct store_customer_put puts[] = {{"C1", NULL, "one", false, false}, {"C2", "old", "two", false, false}};
+    struct store_customer_put puts[] = {{"C1", NULL, "one", false, NULL, false}, {"C2", "old", "two", false, NULL, false}};
     assert_int_equal(store_customers_put(store, puts, 2, 5, &err), 0);
     assert_true(puts[0].written);
     assert_false(puts[1].written);
-    struct store_customer_put again[] = {{"C1", "one", "three", false, false}};
+    struct store_customer_put again[] = {{"C1", "one", "three", false, NULL, false}};
     assert_int_equal(store_customers_put(store, again, 1, 5, &err), 0);
     assert_true(again[0].written);
     const char *ids[] = {"C1", "C2"}, *texts[2];
@@ -284,7 +284,7 @@ static void a_new_contact_point_has_the_waiting_notices_looked_at_again(void **s
     (void)state;
     struct queue_change changes[2] = {kit_change(&kit, "n1", 0, NOTICE_STRANDED), kit_change(&kit, "n2", 0, NOTICE_REACHED)};
     kit_apply(&kit, changes, 2);
-    struct store_customer_put puts[] = {{"C1", NULL, "one", true, false}};
+    struct store_customer_put puts[] = {{"C1", NULL, "one", true, NULL, false}};
     assert_int_equal(store_customers_put(store, puts, 1, 5, &err), 0);
     assert_string_equal(redis_server_ask(&server, "ZSCORE", "reach:due", "n1", NULL), "5");
     assert_string_equal(redis_server_ask(&server, "ZSCORE", "reach:due", "n2", NULL), "(nil)");
