@@ -59,7 +59,8 @@ int buf_reserve(struct buf *buf, size_t more) {
 }
 
 void buf_put(struct buf *buf, const void *data, size_t len) {
-    if (buf_reserve(buf, len) < 0) {
+    bool fits = buf->cap - buf->len > len && !buf->failed; /* nearly always */
+    if (!fits && buf_reserve(buf, len) < 0) {
         return;
     }
     if (len > 0) {

@@ -8,6 +8,7 @@
  * blanks. Does not: check that the text is UTF-8 (the template engine and the job reader do). */
 #include "channels/mime_encode.h"
 
+#include <endian.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,26 +42,21 @@ static uint64_t load_word(const char *text) {
     return word;
 }
 
-static bool is_ascii(const char *text, size_t len) {
-    uint64_t seen = 0;
-    size_t i = 0;
+/* How many of the bytes are outside ASCII. */
+static size_t count_foreign(const char *text, size_t len) {
+    size_t foreign = 0, i = 0;
     for (; i + 8 <= len; i += 8) {
-        seen |= load_word(text + i);
+        foreign += (((load_word(text + i) & high) >> 7) * ones) >> 56; /* the sum of eight ones and zeros */
     }
     for (; i < len; i++) {
-        seen |= (uint64_t)(unsigned char)text[i];
+        foreign += (size_t)((unsigned char)text[i] >> 7);
     }
-    return (seen & high) == 0;
+    return foreign;
 }
 
 const char *mime_encoding_for(const char *text) {
-    size_t foreign = 0; /* bytes outside ASCII: the ones that count */
     size_t len = strlen(text);
-    bool ascii = is_ascii(text, len);
-    for (size_t i = 0; i < len && !ascii; i++) {
-        foreign += (size_t)((unsigned char)text[i] >> 7);
-    }
-    return foreign > len / 6 ? "base64" : "quoted-printable";
+    return count_foreign(text, len) > len / 6 ? "base64" : "quoted-printable";
 }
 
 static bool is_blank(char c) {
@@ -72,74 +68,96 @@ static bool is_plain(unsigned char c) {
     return (c >= ' ' && c <= '~' && c != '=') || c == '\t';
 }
 
-/* Eight bytes that may all stand as they are, tabs aside (RFC 2045 section 6.7: 33 to 126 without 61, and blanks). In each byte of each
- * term the highest bit tells: foreign; 127; not below a blank; not '='. Bytes cannot disturb each other where that bit is set beforehand,
- * and a foreign byte, which can, is told anyway. */
-static bool is_plain_word(uint64_t word) {
+/* Which of eight bytes may not stand as they are, tabs among them (RFC 2045 section 6.7: 33 to 126 without 61, and blanks): their highest
+ * bit. In each byte of each term that bit tells: foreign; 127; below a blank; '='. Bytes cannot disturb each other where it is set
+ * beforehand; a foreign byte can disturb those behind it, so only the first one that is told counts. */
+static uint64_t not_plain(uint64_t word) {
     uint64_t not_below_blank = (word | high) - ones * ' ';
     uint64_t not_equals_sign = ((word ^ ones * '=') | high) - ones;
-    return ((word | (word + ones) | ~not_below_blank | ~not_equals_sign) & high) == 0;
+    return (word | (word + ones) | ~not_below_blank | ~not_equals_sign) & high;
 }
 
-/* How many of the `max` bytes from `text` on may stand as they are at `column`. text[max] can be read: it ends the text at the latest. */
-static size_t plain_run(const char *text, size_t column, size_t max) {
+/* Copies bytes that may stand as they are, at most `max`, and tells how many. `left` bytes of the text can be read; `out` has room for
+ * eight bytes more, because what a word has too much is written and then written over. */
+static size_t copy_plain(char *out, const char *text, size_t max, size_t left) {
     size_t n = 0;
-    if (column == 0 && (text[0] == '.' || text[0] == '-' || (text[0] == 'F' && strncmp(text, "From ", 5) == 0))) {
-        return 0;
+    while (n < max && left - n >= 8) {
+        uint64_t word = load_word(text + n);
+        uint64_t stops = le64toh(not_plain(word));
+        memcpy(out + n, &word, sizeof word);
+        n += stops == 0 ? 8 : (size_t)__builtin_ctzll(stops) / 8;
+        if (stops != 0 && (n >= max || text[n] != '\t')) {
+            return n < max ? n : max;
+        }
+        n += stops != 0; /* a tab */
     }
-    while (max - n >= 8 && is_plain_word(load_word(text + n))) {
-        n += 8;
-    }
-    while (n < max && is_plain((unsigned char)text[n])) { /* the rest, or the few bytes before the one that is not plain */
+    while (n < max && is_plain((unsigned char)text[n])) {
+        out[n] = text[n];
         n++;
     }
-    bool ends_line = text[n] == '\0' || line_end(text + n) > 0;
-    return n > 0 && ends_line && is_blank(text[n - 1]) ? n - 1 : n;
+    return n < max ? n : max;
 }
 
-/* A line of output under way. */
-struct qp_line {
-    struct buf *out;
-    char bytes[QP_LINE + 3];
-    size_t column;
-};
-
-static void qp_end_line(struct qp_line *line, const char *end, size_t len) {
-    memcpy(line->bytes + line->column, end, len);
-    buf_put(line->out, line->bytes, line->column + len);
-    line->column = 0;
+/* What may not stand at the beginning of a line: mail systems would change it, or take it for a boundary. */
+static bool needs_code_first(const char *text) {
+    return text[0] == '.' || text[0] == '-' || (text[0] == 'F' && strncmp(text, "From ", 5) == 0);
 }
 
-static void qp_put_coded(struct qp_line *line, unsigned char c) {
+static char *put_line_end(char *out, const char *end, size_t len) {
+    memcpy(out, end, len);
+    return out + len;
+}
+
+static char *put_coded(char *out, unsigned char c) {
     static const char hex[] = "0123456789ABCDEF";
-    line->bytes[line->column++] = '=';
-    line->bytes[line->column++] = hex[c >> 4];
-    line->bytes[line->column++] = hex[c & 15];
+    out[0] = '=';
+    out[1] = hex[c >> 4];
+    out[2] = hex[c & 15];
+    return out + 3;
+}
+
+/* The worst case: every byte coded, a soft line end for every 24 of them, a line end, and what copy_plain() writes over. */
+static size_t worst_case(size_t len) {
+    return 3 * len + 3 * (len / 24 + 1) + 16;
+}
+
+/* How many bytes from `text` on were put as they are. A blank that ends a line must not be among them. */
+static size_t put_plain(char *out, const char *text, size_t room, size_t left) {
+    bool code_first = room == QP_LINE && needs_code_first(text);
+    size_t run = code_first ? 0 : copy_plain(out, text, left < room ? left : room, left);
+    bool ends_line = run > 0 && (run == left || line_end(text + run) > 0);
+    return ends_line && is_blank(text[run - 1]) ? run - 1 : run;
 }
 
 void mime_put_quoted_printable(struct buf *out, const char *text) {
-    struct qp_line line = {.out = out};
-    const char *end = text + strlen(text);
+    size_t len = strlen(text);
+    const char *end = text + len;
+    size_t room = QP_LINE; /* left in the line under way */
+    if (buf_reserve(out, worst_case(len)) < 0) {
+        return;
+    }
+    char *at = out->data + out->len;
     while (text < end) {
-        size_t room = QP_LINE - line.column, left = (size_t)(end - text);
-        size_t line_ends = line_end(text);
-        size_t run = line_ends > 0 ? 0 : plain_run(text, line.column, left < room ? left : room);
+        size_t run = put_plain(at, text, room, (size_t)(end - text));
+        size_t line_ends = line_end(text + run);
+        at += run;
+        text += run;
+        room -= run;
         if (line_ends > 0) {
-            qp_end_line(&line, "\r\n", 2);
+            at = put_line_end(at, "\r\n", 2);
             text += line_ends;
-        } else if (run > 0) {
-            memcpy(line.bytes + line.column, text, run);
-            line.column += run;
-            text += run;
-        } else if (room < 3) {
-            qp_end_line(&line, "=\r\n", 3);
-        } else {
-            qp_put_coded(&line, (unsigned char)*text++);
+            room = QP_LINE;
+        } else if (text < end && room < 3) {
+            at = put_line_end(at, "=\r\n", 3);
+            room = QP_LINE;
+        } else if (text < end) {
+            at = put_coded(at, (unsigned char)*text++);
+            room -= 3;
         }
     }
-    if (line.column > 0) {
-        qp_end_line(&line, "\r\n", 2);
-    }
+    at = room < QP_LINE ? put_line_end(at, "\r\n", 2) : at;
+    out->len = (size_t)(at - out->data);
+    *at = '\0';
 }
 
 static void put_base64_line(struct buf *out, const unsigned char *data, size_t len) {

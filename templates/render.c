@@ -113,7 +113,11 @@ static int unknown(struct err *err) {
     return -1;
 }
 
+/* Everything but the slots, which are many and filled one by one. */
 static int values_init(struct values *values, const struct template_set *set, const char *notice, const char *wanted, struct err *err) {
+    values->ready = 0;
+    values->subject = NULL;
+    values->preheader = NULL;
     values->set = set;
     values->notice = set_notice(set, notice);
     if (values->notice == NULL) {
@@ -217,7 +221,10 @@ static int set_message(const struct values *values, const char *const made[PART_
 
 int template_render(const struct template_set *set, const char *notice, const char *wanted_locale, enum channel_id channel,
                     const struct template_values *given, struct arena *arena, struct message *message, struct err *err) {
-    struct values values = {.given = given, .arena = arena, .channel = channel};
+    struct values values;
+    values.given = given;
+    values.arena = arena;
+    values.channel = channel;
     const char *made[PART_COUNT] = {NULL};
     if (values_init(&values, set, notice, wanted_locale, err) < 0) {
         return -1;

@@ -227,16 +227,18 @@ static const struct variable *variable_of(const struct values *values, int slot)
 }
 
 static int slot_value(struct values *values, int slot, const struct value **value_r, struct err *err) {
-    struct slot_value *cached = &values->slots[slot];
-    if (!cached->ready) {
-        int rc = slot < BUILTIN_COUNT ? set_builtin(values, (enum builtin)slot, &cached->value, err)
-                                      : set_variable(values, variable_of(values, slot), &cached->value, err);
+    struct value *cached = &values->slots[slot];
+    uint64_t bit = (uint64_t)1 << slot;
+    if ((values->ready & bit) == 0) {
+        *cached = (struct value){.kind = VALUE_MISSING};
+        int rc = slot < BUILTIN_COUNT ? set_builtin(values, (enum builtin)slot, cached, err)
+                                      : set_variable(values, variable_of(values, slot), cached, err);
         if (rc < 0) {
             return -1;
         }
-        cached->ready = true;
+        values->ready |= bit;
     }
-    *value_r = &cached->value;
+    *value_r = cached;
     return 0;
 }
 

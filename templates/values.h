@@ -46,11 +46,6 @@ enum variable_type helper_wants(const struct helper *helper);
 /* What is wrong with what stands behind the variable ("{{plural n | one: ... }}"), or NULL. `argument` NULL: nothing does. */
 const char *helper_refuse(const struct helper *helper, const char *argument);
 
-struct slot_value {
-    bool ready;
-    struct value value;
-};
-
 /* One message being made. */
 struct values {
     const struct template_set *set;
@@ -64,7 +59,8 @@ struct values {
     const char *subject; /* already made */
     const char *preheader;
     struct arena *arena;
-    struct slot_value slots[SLOTS_MAX];
+    uint64_t ready; /* which of the slots have been made; the others hold nothing yet */
+    struct value slots[SLOTS_MAX];
 };
 
 /* Checks every variable of the notice: required ones are there, each has its type. 0, or -1 with *err (member "data.<name>"). */
