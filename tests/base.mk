@@ -68,6 +68,8 @@ FUZZ_B := build-fuzz
 FUZZERS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SEEDS_conf := deploy/*.yaml channels/gateways/*.yaml
 FUZZ_SEEDS_job := docs/examples/jobs/*.json
+FUZZ_SEEDS_template := templates/messages/*/en/*.md
+FUZZ_SEEDS_front_matter := templates/messages/*/en/*.md
 
 .PHONY: fuzz fuzz-programs
 fuzz-programs: $(FUZZERS)

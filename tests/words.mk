@@ -14,11 +14,3 @@ TIDY_GEN += $(PREVIEW_PAGE)
 .PHONY: bench-render
 bench-render: $(B)/tests/bench/bench_render ## what it costs to make a mail, beside npm mustache + marked + nodemailer where they are
 	@B=$(B) tests/bench/bench_render.sh
-
-# libFuzzer over the words; FUZZ_SECONDS=600 for longer. What it finds is left in the current directory as crash-*.
-FUZZ_SECONDS ?= 60
-.PHONY: fuzz-words
-fuzz-words: $(PREVIEW_PAGE) ## clang's fuzzer over templates and front matter for a minute
-	clang -std=c17 -D_GNU_SOURCE -I. -I$(B)/gen -g -O1 -fsanitize=fuzzer,address,undefined $(PKG_CFLAGS) tests/templates/fuzz_template.c \
-	    $(wildcard templates/*.c base/*.c) -o $(B)/fuzz-words -levent $(LIBS_CORE) -lcmark-gfm -lcmark-gfm-extensions
-	$(B)/fuzz-words -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=2048

@@ -1,7 +1,7 @@
-/* fuzz_template: any bytes as the words of a file, for clang's libFuzzer (make fuzz-words).
+/* fuzz_template: any bytes as the words of a file, for clang's libFuzzer (make fuzz).
  *
  * The first byte chooses what the rest is read as: Markdown of a mail, plain text, an address, front matter, notice.yaml. Whatever
- * it is, it compiles or leaves a finding, and what compiled runs. Not part of `make test`: test_garbage.c runs there. */
+ * it is, it compiles or leaves a finding, and what compiled runs. */
 #include "templates/compile.h"
 #include "templates/report.h"
 #include "templates/set.h"
@@ -88,7 +88,7 @@ static void read_as(uint8_t what, struct compiler *compiler, const struct source
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const char *hosts[] = {"walton.example"};
     const struct conf_strings allowed = {hosts, 1};
-    const struct conf_list list = {variables, sizeof variables / sizeof *variables, sizeof *variables};
+    const struct conf_list list = {.items = variables, .n = sizeof variables / sizeof *variables};
     struct arena arena = ARENA_INIT;
     struct template_report report = {0};
     char *text = size == 0 || size > 65536 ? NULL : strndup((const char *)data + 1, size - 1);
