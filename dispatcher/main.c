@@ -122,6 +122,12 @@ static const char *find_libexec(const struct settings *settings, struct arena *a
     return arena_printf(arena, "%s/../libexec/reachd", path);
 }
 
+/* Where the journal is kept when the configuration does not say: with the rest of what this reachd keeps. */
+static const char *find_journal(const struct options *options, struct arena *arena) {
+    const char *state = options->standalone_dir != NULL ? options->standalone_dir : getenv("STATE_DIRECTORY");
+    return state == NULL ? NULL : arena_printf(arena, "%.*s/journal", (int)strcspn(state, ":"), state);
+}
+
 static int run(struct daemon *d, const struct worker_watch *watch) {
     worker_watch(d->worker, watch);
     d->on_term = evsignal_new(d->base, SIGTERM, on_signal, d);
@@ -154,6 +160,9 @@ static int start(const struct options *options, struct settings *settings, struc
         }
         settings->redis.address = standalone_address(own);
         log_info("redis-server runs at %s", settings->redis.address);
+    }
+    if (settings->journal.directory == NULL) {
+        settings->journal.directory = find_journal(options, arena);
     }
     d.worker = worker_new(d.base, &clock_system, settings, find_libexec(settings, arena), arena, &err);
     if (d.worker == NULL) {

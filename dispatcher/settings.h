@@ -7,6 +7,7 @@
 #include "channels/channel.h"
 #include "dispatcher/core/mailbox.h"
 #include "dispatcher/core/plan.h"
+#include "dispatcher/journal.h"
 #include "queue/queue.h"
 
 struct worker_settings {
@@ -55,6 +56,7 @@ struct settings {
     const char *default_route;
     struct queue_settings redis;
     struct worker_settings worker;
+    struct journal_settings journal;
     struct words_settings templates;
     struct clearance_settings clearance;
     struct desk_settings desk;

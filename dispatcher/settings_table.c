@@ -369,6 +369,26 @@ static int check_top(void *object, struct err *err) {
     return check_log_level(settings, err) < 0 ? -1 : check_default_route(settings, err);
 }
 
+static const struct conf_key journal_keys[] = {
+    {.name = "directory",
+     .type = CONF_PATH,
+     .offset = offsetof(struct journal_settings, directory),
+     .help = "where the journal is kept, of this reachd alone; where not given, `journal` in systemd's state directory or in that of "
+             "--standalone"},
+    {.name = "size_max",
+     .type = CONF_SIZE,
+     .offset = offsetof(struct journal_settings, size_max),
+     .initial = "8MiB",
+     .min = INT64_C(65536),
+     .max = INT64_C(1073741824),
+     .help = "how large it may become; more is needed only where in_flight_max is"},
+};
+static const struct conf_table journal_table = {.name = "journal",
+                                                .keys = journal_keys,
+                                                .n_keys = COUNT(journal_keys),
+                                                .size = sizeof(struct journal_settings),
+                                                .where_offset = SIZE_MAX};
+
 static const struct conf_key settings_keys[] = {
     {.name = "log_level",
      .type = CONF_STRING,
@@ -389,6 +409,11 @@ static const struct conf_key settings_keys[] = {
      .offset = offsetof(struct settings, worker),
      .table = &worker_table,
      .help = "how hard reachd works"},
+    {.name = "journal",
+     .type = CONF_SECTION,
+     .offset = offsetof(struct settings, journal),
+     .table = &journal_table,
+     .help = "what gateways have answered and Redis has not recorded yet"},
     {.name = "templates",
      .type = CONF_SECTION,
      .offset = offsetof(struct settings, templates),

@@ -30,6 +30,7 @@ void work_free(struct work *work) {
     if (work == NULL) {
         return;
     }
+    journal_recorded(&work->mark);
     job_document_fini(&work->document);
     buf_fini(&work->record_text);
     buf_fini(&work->event);
@@ -125,6 +126,92 @@ static int take_data(struct work *work, const char *job, struct err *err) {
     return failed ? err_no_memory(err) : 0;
 }
 
+/* ---- outcomes ------------------------------------------------------------------------------------------------------- */
+
+/* Who answered, and when. */
+struct answered {
+    const char *gateway;
+    enum on_unknown policy;
+    int64_t now_ms;
+    uint32_t random;
+};
+
+static int take_down(struct work *work, const struct work_place *place, struct record_try *t, const struct outcome *outcome,
+                     struct answered by, struct err *err) {
+    static const enum life_event events[] = {[OUTCOME_SENT] = LIFE_OUTCOME_SENT,
+                                             [OUTCOME_RETRY] = LIFE_OUTCOME_RETRY,
+                                             [OUTCOME_REJECTED] = LIFE_OUTCOME_REJECTED,
+                                             [OUTCOME_UNKNOWN] = LIFE_OUTCOME_UNKNOWN};
+    const struct worker_settings *w = &place->settings->worker;
+    enum outcome_kind kind = outcome->kind;
+    work->try_index = (size_t)(t - work->record.tries);
+    t->code = outcome->code[0] == '\0' ? NULL : arena_strdup(&work->arena, outcome->code);
+    t->ref = outcome->ref[0] == '\0' ? NULL : arena_strdup(&work->arena, outcome->ref);
+    t->why = arena_strdup(&work->arena, outcome->reason);
+    t->plan.last = kind == OUTCOME_UNKNOWN && by.policy == ON_UNKNOWN_NEXT ? OUTCOME_REJECTED : kind;
+    t->plan.last_at_ms = by.now_ms;
+    t->plan.retry_at_ms = 0;
+    if (kind == OUTCOME_SENT && t->plan.best < EVIDENCE_SENT) {
+        t->plan.best = EVIDENCE_SENT;
+    }
+    if (kind == OUTCOME_RETRY || kind == OUTCOME_UNKNOWN) {
+        int64_t wait_ms = plan_backoff_ms(t->plan.attempts, w->retry_base_ms, w->retry_cap_ms, outcome->retry_after_ms, by.random);
+        if (kind == OUTCOME_UNKNOWN && by.policy == ON_UNKNOWN_WAIT && wait_ms < work->route->steps[t->plan.step].wait_ms) {
+            wait_ms = work->route->steps[t->plan.step].wait_ms;
+        }
+        t->plan.retry_at_ms = by.now_ms + wait_ms;
+    }
+    buf_putf(&work->counts, "%s%s.%s gateway.%s.%s", work->counts.len == 0 ? "" : " ", outcome_name(kind), t->channel, by.gateway,
+             outcome_name(kind));
+    const char *detail = arena_printf(&work->arena, "%s: %s", by.gateway, outcome->reason);
+    if (t->why == NULL || detail == NULL) {
+        return err_no_memory(err);
+    }
+    if (record_log(&work->record, &work->arena, by.now_ms, outcome_name(kind), detail) < 0) {
+        return err_no_memory(err);
+    }
+    return work_event(work, events[t->plan.last], err);
+}
+
+int work_outcome(struct work *work, const struct work_place *place, const struct outcome *outcome, int64_t now_ms, uint32_t random,
+                 struct err *err) {
+    struct answered by = {gateways_name(place->gateways, work->gateway), gateways_on_unknown(place->gateways, work->gateway), now_ms,
+                          random};
+    return take_down(work, place, &work->record.tries[work->try_index], outcome, by, err);
+}
+
+/* The try that was in the air, or NULL. */
+static struct record_try *try_in_the_air(struct work *work) {
+    for (size_t i = 0; i < work->record.n_tries; i++) {
+        struct record_try *t = &work->record.tries[i];
+        if (t->plan.last == OUTCOME_UNKNOWN && t->plan.retry_at_ms == 0) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+/* The notice was being sent when its worker, or Redis, was lost. The token says that this very attempt is meant. */
+static int resume_sending(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
+    struct record_try *t = try_in_the_air(work);
+    struct outcome outcome;
+    if (t != NULL && journal_find(place->journal, work->id, work->fence, &outcome) == 1) {
+        work->mark = journal_put(place->journal, work->id, work->fence, &outcome);
+        journal_forget(place->journal, work->fence);
+        log_info("notice %s: %s, by the journal: Redis had not recorded it", work->id, outcome_name(outcome.kind));
+        uint32_t random = (uint32_t)work->fence * 2654435761U; /* spreads counters over 32 bits */
+        return take_down(work, place, t, &outcome, (struct answered){t->gateway, ON_UNKNOWN_RESEND, now_ms, random}, err);
+    }
+    if (t != NULL) {
+        t->plan.retry_at_ms = now_ms;
+        t->why = "the worker was lost while it was being sent: it may or may not have gone out";
+    }
+    if (record_log(&work->record, &work->arena, now_ms, "unknown", "taken up again after its worker was lost") < 0) {
+        return err_no_memory(err);
+    }
+    return work_event(work, LIFE_OUTCOME_UNKNOWN, err);
+}
+
 int work_resume(struct work *work, const struct work_place *place, const struct queue_record *held, int64_t now_ms, struct err *err) {
     if (record_read(held->record, &work->arena, &work->record, err) < 0) {
         return -1;
@@ -141,57 +228,5 @@ int work_resume(struct work *work, const struct work_place *place, const struct 
         log_warning("notice %s: its route %s is not configured any more; the default route goes on", work->id, work->record.route);
         work->route = &place->routes[0];
     }
-    if (held->state != NOTICE_SENDING) {
-        return 0;
-    }
-    for (size_t i = 0; i < work->record.n_tries; i++) {
-        struct record_try *t = &work->record.tries[i];
-        if (t->plan.last == OUTCOME_UNKNOWN && t->plan.retry_at_ms == 0) {
-            t->plan.retry_at_ms = now_ms;
-            t->why = "the worker was lost while it was being sent: it may or may not have gone out";
-        }
-    }
-    if (record_log(&work->record, &work->arena, now_ms, "unknown", "taken up again after its worker was lost") < 0) {
-        return err_no_memory(err);
-    }
-    return work_event(work, LIFE_OUTCOME_UNKNOWN, err);
-}
-
-int work_outcome(struct work *work, const struct work_place *place, const struct outcome *outcome, int64_t now_ms, uint32_t random,
-                 struct err *err) {
-    static const enum life_event events[] = {[OUTCOME_SENT] = LIFE_OUTCOME_SENT,
-                                             [OUTCOME_RETRY] = LIFE_OUTCOME_RETRY,
-                                             [OUTCOME_REJECTED] = LIFE_OUTCOME_REJECTED,
-                                             [OUTCOME_UNKNOWN] = LIFE_OUTCOME_UNKNOWN};
-    struct record_try *t = &work->record.tries[work->try_index];
-    const struct worker_settings *w = &place->settings->worker;
-    enum outcome_kind kind = outcome->kind;
-    const char *gateway = gateways_name(place->gateways, work->gateway);
-    enum on_unknown policy = gateways_on_unknown(place->gateways, work->gateway);
-    t->code = outcome->code[0] == '\0' ? NULL : arena_strdup(&work->arena, outcome->code);
-    t->ref = outcome->ref[0] == '\0' ? NULL : arena_strdup(&work->arena, outcome->ref);
-    t->why = arena_strdup(&work->arena, outcome->reason);
-    t->plan.last = kind == OUTCOME_UNKNOWN && policy == ON_UNKNOWN_NEXT ? OUTCOME_REJECTED : kind;
-    t->plan.last_at_ms = now_ms;
-    t->plan.retry_at_ms = 0;
-    if (kind == OUTCOME_SENT && t->plan.best < EVIDENCE_SENT) {
-        t->plan.best = EVIDENCE_SENT;
-    }
-    if (kind == OUTCOME_RETRY || kind == OUTCOME_UNKNOWN) {
-        int64_t wait_ms = plan_backoff_ms(t->plan.attempts, w->retry_base_ms, w->retry_cap_ms, outcome->retry_after_ms, random);
-        if (kind == OUTCOME_UNKNOWN && policy == ON_UNKNOWN_WAIT && wait_ms < work->route->steps[t->plan.step].wait_ms) {
-            wait_ms = work->route->steps[t->plan.step].wait_ms;
-        }
-        t->plan.retry_at_ms = now_ms + wait_ms;
-    }
-    buf_putf(&work->counts, "%s%s.%s gateway.%s.%s", work->counts.len == 0 ? "" : " ", outcome_name(kind), t->channel, gateway,
-             outcome_name(kind));
-    const char *detail = arena_printf(&work->arena, "%s: %s", gateway, outcome->reason);
-    if (t->why == NULL || detail == NULL) {
-        return err_no_memory(err);
-    }
-    if (record_log(&work->record, &work->arena, now_ms, outcome_name(kind), detail) < 0) {
-        return err_no_memory(err);
-    }
-    return work_event(work, events[t->plan.last], err);
+    return held->state == NOTICE_SENDING ? resume_sending(work, place, now_ms, err) : 0;
 }

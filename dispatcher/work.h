@@ -29,6 +29,7 @@ struct work_place {
     const char *reset_key; /* signs {{reset_link}}; NULL: there is none */
     struct gateways *gateways;
     const struct clock *clock;
+    struct journal *journal; /* NULL: none is kept */
 };
 
 enum work_next {
@@ -98,6 +99,7 @@ struct work {
     void (*on_end)(void *ctx, struct work *work, bool applied);
     void *end_ctx;
     bool applied;
+    struct journal_mark mark;  /* the outcome stands in the journal until Redis has it */
     enum evidence reaction;    /* what the customer did that came through no contact point */
     bool note_only;            /* a receipt was taken down: record it and have the notice handed out again, to be planned */
     bool late;                 /* finished before; a receipt came after that */
@@ -126,7 +128,8 @@ int work_begin(struct work *work, const struct work_place *place, int64_t now_ms
 /* Something happens to the notice: its state changes as the table of core/life says. 0, or -1 with *err where that may not happen. */
 int work_event(struct work *work, enum life_event event, struct err *err);
 
-/* Takes up a notice that Redis already holds. If a send was in flight when its worker was lost, the try counts as unknown. */
+/* Takes up a notice that Redis already holds. If a send was in flight when its worker was lost, its outcome is what the journal knows
+ * of it, else unknown. */
 int work_resume(struct work *work, const struct work_place *place, const struct queue_record *held, int64_t now_ms, struct err *err);
 
 /* Decides what comes next and prepares work->change (all but fence), work->next and, for WORK_SEND, the message. 0, or -1 with

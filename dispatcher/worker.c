@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "dispatcher/intake.h"
 #include "dispatcher/live_words.h"
+#include "dispatcher/replay.h"
 #include "dispatcher/worker_inside.h"
 
 #include <event2/event.h>
@@ -101,6 +102,9 @@ static void on_outcome(void *ctx, const struct outcome *outcome) {
         log_info("notice %s: %s by %s (%s): %s", work->id, outcome_name(outcome->kind), gateways_name(w->place.gateways, work->gateway),
                  outcome->code, outcome->reason);
     }
+    if (work->banner == NULL) { /* a banner is shown by the change that records it, so without that change it is not sent */
+        work->mark = journal_put(w->place.journal, work->id, work->fence, outcome);
+    }
     take_outcome(work, outcome);
 }
 
@@ -155,6 +159,7 @@ static void on_applied_one(struct worker *w, struct work *work, enum queue_resul
         return;
     }
     work->applied = true;
+    journal_recorded(&work->mark);
     work->fence = work->change.fence;
     work->stored = work->change.state;
     work->has_entry = work->has_entry && work->change.ack == NULL;
@@ -170,13 +175,18 @@ static void on_applied_one(struct worker *w, struct work *work, enum queue_resul
 static void on_applied(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
     struct apply *apply = ctx;
     struct worker *w = apply->worker;
+    bool refused = false;
     for (size_t i = 0; i < n; i++) {
         if (results == NULL) {
             log_error("notice %s: its change was refused by Redis: %s", apply->works[i]->id, err->text);
+            refused = refused || apply->works[i]->mark.journal != NULL;
             worker_drop(w, apply->works[i]);
         } else {
             on_applied_one(w, apply->works[i], results[i]);
         }
+    }
+    if (refused) {
+        (void)journal_load(w->place.journal); /* whoever takes them up again finds what the gateways have answered */
     }
     gateways_flush(w->place.gateways);
     free(apply);
@@ -230,6 +240,7 @@ static void on_flush(evutil_socket_t fd, short what, void *ctx) {
     (void)what;
     struct worker *w = ctx;
     w->flush_scheduled = false;
+    journal_flush(w->place.journal);
     int64_t now_ms = clock_wall_ms(w->place.clock);
     int64_t mono_ms = clock_mono_ms(w->place.clock);
     while (w->ready != NULL) {
@@ -303,6 +314,7 @@ static void on_ready(void *ctx) {
     if (w->watch.ready != NULL) {
         w->watch.ready(w->watch.ctx);
     }
+    replay_begin(w);
     update_room(w);
 }
 
@@ -341,6 +353,15 @@ static int load_place(struct worker *w, const struct settings *settings, struct 
     return w->place.gateways == NULL ? -1 : 0;
 }
 
+static int open_journal(struct worker *w, const struct journal_settings *settings, struct err *err) {
+    if (settings->directory == NULL) {
+        log_warning("no journal.directory is set: what gateways answer while Redis is away is unknown to the next reachd");
+        return 0;
+    }
+    w->place.journal = journal_open(w->base, settings, queue_consumer(w->queue), err);
+    return w->place.journal == NULL ? -1 : 0;
+}
+
 struct worker *worker_new(struct event_base *base, const struct clock *clock, const struct settings *settings, const char *libexec_dir,
                           struct arena *arena, struct err *err) {
     struct worker *w = calloc(1, sizeof *w);
@@ -359,7 +380,7 @@ struct worker *worker_new(struct event_base *base, const struct clock *clock, co
     } else if (load_place(w, settings, arena, err) == 0) {
         w->queue = queue_new(base, clock, &settings->redis, &handlers, w, err);
     }
-    if (w->queue == NULL) {
+    if (w->queue == NULL || open_journal(w, &settings->journal, err) < 0) {
         worker_free(w);
         return NULL;
     }
@@ -413,6 +434,7 @@ void worker_free(struct worker *w) {
         work_free(work);
     }
     intake_fini(w);
+    journal_close(w->place.journal);
     if (w->flush_event != NULL) {
         event_free(w->flush_event);
     }

@@ -1,0 +1,421 @@
+/* journal: see journal.h.
+ *
+ *   gateway's answer ──▶ put ──▶ flush (one write a turn of the loop) ──▶ the change goes to Redis ──▶ recorded
+ *                                   │ not recorded within a tick or two
+ *                                   └──▶ fdatasync, by a child (journal_sync.c)
+ *
+ * A write(2) outlives this process, so with Redis well nothing waits for a disk; what Redis leaves unrecorded for a while is made
+ * to outlive the machine too. A line: SipHash of the rest, token, id, outcome as JSON (without its reason,
+ * which is the provider's own text and may say anything). Two files take turns: one is emptied and
+ * taken into use when the other has grown to a quarter of the limit and nothing in it is open; the rest is for what one turn brings. What
+ * was loaded and is not dealt with is written over into the fresh file, so it survives however often reachd is killed.
+ *
+ * Guarantees: what is found was written whole, by us, for this token; the token makes replaying harmless (a record that has moved on
+ * has another one). How it fails: a full disk or a journal that has grown to its limit keeps nothing more, which is told once; those
+ * outcomes are what they were without a journal. Does not: decide what a known outcome leads to (work.c), or keep it for long. */
+#include "dispatcher/journal_inside.h"
+
+#include "base/log.h"
+#include "dispatcher/core/hash.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { HEX = 16, HEAD = HEX + 1 + HEX + 1, LINE_BYTES = 1024 }; /* "<sum> <token> " */
+
+/* ---- opening ------------------------------------------------------------------------------------------------------- */
+
+static int system_error(struct err *err, const char *path) {
+    return err_set(err, ERR_SYSTEM, "journal: %s: %s", path, strerror(errno));
+}
+
+/* A name of ours for a consumer, whose own may hold anything. */
+static void file_name(char *out, size_t cap, const char *directory, const char *consumer, const char *suffix) {
+    size_t at = (size_t)snprintf(out, cap, "%s/", directory);
+    for (const char *c = consumer; *c != '\0' && at + 1 < cap; c++) {
+        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '-' || *c == '_';
+        out[at++] = plain ? *c : '_';
+    }
+    (void)snprintf(out + (at < cap ? at : cap - 1), at < cap ? cap - at : 1, ".%s", suffix);
+}
+
+static int open_one(const char *directory, const char *consumer, const char *suffix, int *fd_r, struct err *err) {
+    char path[PATH_MAX];
+    file_name(path, sizeof path, directory, consumer, suffix);
+    *fd_r = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return *fd_r < 0 ? system_error(err, path) : 0;
+}
+
+static int write_all(struct journal_file *file, const char *data, size_t len) {
+    ssize_t written = write(file->fd, data, len);
+    if (written == (ssize_t)len) {
+        file->size += written;
+        return 0;
+    }
+    int why = written < 0 ? errno : ENOSPC;
+    if (written > 0 && ftruncate(file->fd, file->size) < 0) {
+        file->size += written; /* a torn line in the middle: it is left out when it is read */
+    }
+    errno = why;
+    return -1;
+}
+
+/* Takes up a file where its last writer left it; a last line that was torn is ended, or the next one would be lost with it. */
+static int take_up(struct journal_file *file) {
+    struct stat status;
+    char last = '\n';
+    if (fstat(file->fd, &status) < 0) {
+        return -1;
+    }
+    file->size = status.st_size;
+    if (file->size > 0 && pread(file->fd, &last, 1, file->size - 1) != 1) {
+        return -1;
+    }
+    return last == '\n' ? 0 : write_all(file, "\n", 1);
+}
+
+static int open_files(struct journal *journal, const char *directory, const char *consumer, struct err *err) {
+    static const char *const suffixes[JOURNAL_FILES] = {"0.journal", "1.journal"};
+    if (mkdir(directory, 0700) < 0 && errno != EEXIST) {
+        return system_error(err, directory);
+    }
+    if (open_one(directory, consumer, "lock", &journal->lock_fd, err) < 0) {
+        return -1;
+    }
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET}; /* of this process alone: no child holds it beyond its death */
+    if (fcntl(journal->lock_fd, F_SETLK, &whole) < 0) {
+        return err_set(err, ERR_CONFLICT, "journal: another reachd named %s uses %s; give each a redis.consumer of its own", consumer,
+                       directory);
+    }
+    for (int i = 0; i < JOURNAL_FILES; i++) {
+        if (open_one(directory, consumer, suffixes[i], &journal->files[i].fd, err) < 0) {
+            return -1;
+        }
+        if (take_up(&journal->files[i]) < 0) {
+            return system_error(err, directory);
+        }
+    }
+    journal->active = journal->files[1].size > journal->files[0].size ? 1 : 0;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 || fsync(fd) < 0 ? system_error(err, directory) : 0; /* the names of the files */
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return rc;
+}
+
+struct journal *journal_open(struct event_base *base, const struct journal_settings *settings, const char *consumer, struct err *err) {
+    struct journal *journal = calloc(1, sizeof *journal);
+    if (journal == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    journal->base = base;
+    journal->size_max = settings->size_max;
+    journal->lock_fd = journal->files[0].fd = journal->files[1].fd = journal->syncer.fd = -1;
+    if (open_files(journal, settings->directory, consumer, err) < 0 || journal_sync_init(journal, err) < 0) {
+        journal_close(journal);
+        return NULL;
+    }
+    return journal;
+}
+
+static void drop_lines(struct journal *journal) {
+    HASH_CLEAR(hh, journal->lines);
+    free(journal->block);
+    free(journal->text);
+    journal->block = NULL;
+    journal->text = NULL;
+}
+
+void journal_close(struct journal *journal) {
+    if (journal == NULL) {
+        return;
+    }
+    journal_flush(journal);
+    journal_sync_fini(journal);
+    for (int i = 0; i < JOURNAL_FILES; i++) {
+        if (journal->files[i].fd >= 0 && fdatasync(journal->files[i].fd) < 0) {
+            log_error("journal: what Redis has not recorded may be lost with this machine: %s", strerror(errno));
+        }
+        if (journal->files[i].fd >= 0) {
+            (void)close(journal->files[i].fd);
+        }
+    }
+    if (journal->lock_fd >= 0) {
+        (void)close(journal->lock_fd);
+    }
+    drop_lines(journal);
+    buf_fini(&journal->out);
+    free(journal);
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------------- */
+
+static void put_line(struct buf *out, uint64_t fence, const char *id, const char *json, size_t json_len) {
+    size_t start = out->len;
+    buf_putf(out, "%016d %016" PRIx64 " %s ", 0, fence, id);
+    buf_put(out, json, json_len);
+    buf_putc(out, '\n');
+    if (!out->failed) {
+        char sum[HEX + 1];
+        const char *rest = out->data + start + HEX + 1;
+        (void)snprintf(sum, sizeof sum, "%016" PRIx64, hash_bytes(rest, out->len - start - HEX - 2));
+        memcpy(out->data + start, sum, HEX);
+    }
+}
+
+static void put_outcome(struct buf *json, const struct outcome *outcome) {
+    buf_putf(json, "{\"kind\":%d,\"blame\":%d,\"retry_after_ms\":%" PRId64 ",\"code\":", (int)outcome->kind, (int)outcome->blame,
+             outcome->retry_after_ms);
+    buf_put_json_str(json, outcome->code);
+    buf_puts(json, ",\"ref\":");
+    buf_put_json_str(json, outcome->ref);
+    buf_putc(json, '}');
+}
+
+static void tell_full(struct journal *journal, const char *why) {
+    if (!journal->told_full) {
+        log_error("journal: %s; outcomes that Redis cannot record now become unknown if reachd dies", why);
+    }
+    journal->told_full = true;
+}
+
+/* Empties the file that is not in use, writes over into it what was loaded and is not dealt with, and takes it into use. */
+static void change_files(struct journal *journal) {
+    unsigned next = 1 - journal->active;
+    struct journal_file *file = &journal->files[next];
+    struct buf over = BUF_INIT;
+    const struct journal_line *line, *after;
+    if (file->open > 0 || ftruncate(file->fd, 0) < 0) {
+        return;
+    }
+    file->size = 0;
+    HASH_ITER(hh, journal->lines, line, after) {
+        put_line(&over, line->fence, line->id, line->json, strlen(line->json));
+    }
+    if (over.failed || (over.len > 0 && write_all(file, over.data, over.len) < 0)) {
+        tell_full(journal, "what was replayed only in part cannot be written over");
+    }
+    buf_fini(&over);
+    journal->active = next;
+}
+
+struct journal_mark journal_put(struct journal *journal, const char *id, uint64_t fence, const struct outcome *outcome) {
+    struct journal_mark none = {NULL, 0, 0};
+    if (journal == NULL || outcome->kind == OUTCOME_UNKNOWN) {
+        return none; /* unknown is what it is anyway */
+    }
+    int64_t size = journal->files[0].size + journal->files[1].size;
+    bool is_long = journal->files[journal->active].size > journal->size_max / 4 || size + LINE_BYTES > journal->size_max;
+    if (journal->out.len == 0 && is_long) {
+        change_files(journal);
+    }
+    struct buf json = BUF_INIT;
+    size_t before = journal->out.len;
+    put_outcome(&json, outcome);
+    if (!json.failed) {
+        put_line(&journal->out, fence, id, json.data, json.len);
+    }
+    const char *why = json.failed || journal->out.failed ? "out of memory" : NULL;
+    buf_fini(&json);
+    if (why == NULL && journal->files[0].size + journal->files[1].size + (int64_t)journal->out.len > journal->size_max) {
+        why = "it has reached journal.size_max";
+    }
+    if (why != NULL) {
+        journal->out.failed = false;
+        journal->out.len = before;
+        tell_full(journal, why);
+        return none;
+    }
+    journal->files[journal->active].open++;
+    journal->n_young++;
+    return (struct journal_mark){journal, journal->tick, journal->active};
+}
+
+void journal_flush(struct journal *journal) {
+    if (journal == NULL || journal->out.len == 0) {
+        return;
+    }
+    if (write_all(&journal->files[journal->active], journal->out.data, journal->out.len) < 0) {
+        tell_full(journal, strerror(errno));
+    } else {
+        journal->told_full = false;
+    }
+    buf_reset(&journal->out);
+    journal_sync_watch(journal);
+}
+
+void journal_recorded(struct journal_mark *mark) {
+    struct journal *journal = mark->journal;
+    if (journal == NULL) {
+        return;
+    }
+    size_t *open = mark->tick == journal->tick ? &journal->n_young : &journal->n_old;
+    assert(*open > 0 && journal->files[mark->file].open > 0);
+    (*open)--;
+    journal->files[mark->file].open--;
+    mark->journal = NULL;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------- */
+
+/* Both files one behind the other, ended by NUL. 0, or -1. */
+static int read_files(struct journal *journal, size_t *len_r) {
+    size_t cap = (size_t)(journal->files[0].size + journal->files[1].size), len = 0;
+    journal->text = malloc(cap + 3);
+    for (int i = 0; journal->text != NULL && i < JOURNAL_FILES; i++) {
+        size_t end = len + (size_t)journal->files[i].size;
+        off_t at = 0;
+        while (len < end) {
+            ssize_t got = pread(journal->files[i].fd, journal->text + len, end - len, at);
+            if (got <= 0) {
+                break;
+            }
+            len += (size_t)got;
+            at += got;
+        }
+        journal->text[len++] = '\n'; /* a torn last line ends here */
+    }
+    if (journal->text != NULL) {
+        journal->text[len] = '\0';
+    }
+    *len_r = len;
+    return journal->text == NULL ? -1 : 0;
+}
+
+static bool read_hex(const char *at, uint64_t *value_r) {
+    char *end = NULL;
+    char digits[HEX + 1];
+    memcpy(digits, at, HEX);
+    digits[HEX] = '\0';
+    *value_r = strtoull(digits, &end, 16);
+    return end == digits + HEX && at[HEX] == ' ';
+}
+
+/* Takes one line of `len` bytes apart in place. False where it is not whole. */
+static bool take_line(char *text, size_t len, struct journal_line *line) {
+    uint64_t sum = 0;
+    if (len <= HEAD || !read_hex(text, &sum) || !read_hex(text + HEX + 1, &line->fence) ||
+        sum != hash_bytes(text + HEX + 1, len - HEX - 1)) {
+        return false;
+    }
+    char *blank = memchr(text + HEAD, ' ', len - HEAD);
+    if (blank == NULL) {
+        return false;
+    }
+    *blank = '\0';
+    text[len] = '\0';
+    line->id = text + HEAD;
+    line->json = blank + 1;
+    return true;
+}
+
+static size_t count_lines(const char *text) {
+    size_t n = 0;
+    for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++) {
+        n++;
+    }
+    return n;
+}
+
+/* Bytes that say NUL (a block that a power failure left empty) must not end the reading. */
+static void mend_nul(char *text, size_t len) {
+    for (char *at = text; (at = memchr(at, '\0', len - (size_t)(at - text))) != NULL;) {
+        *at = '?';
+    }
+}
+
+size_t journal_load(struct journal *journal) {
+    size_t len = 0, n = 0, damaged = 0;
+    if (journal == NULL) {
+        return 0;
+    }
+    journal_flush(journal);
+    drop_lines(journal);
+    if (read_files(journal, &len) < 0) {
+        log_error("journal: no memory to read it");
+        return 0;
+    }
+    mend_nul(journal->text, len);
+    journal->block = calloc(count_lines(journal->text) + 1, sizeof *journal->block);
+    for (char *at = journal->text, *end; journal->block != NULL && (end = memchr(at, '\n', len - (size_t)(at - journal->text))) != NULL;
+         at = end + 1) {
+        struct journal_line *line = &journal->block[n], *known = NULL;
+        if (!take_line(at, (size_t)(end - at), line)) {
+            damaged += end > at;
+            continue;
+        }
+        HASH_FIND(hh, journal->lines, &line->fence, sizeof line->fence, known);
+        if (known == NULL) {
+            HASH_ADD(hh, journal->lines, fence, sizeof line->fence, line);
+            n++;
+        }
+    }
+    if (damaged > 0) {
+        log_warning("journal: %zu lines were torn or damaged and are left out", damaged);
+    }
+    return n;
+}
+
+size_t journal_ids(const struct journal *journal, const char **ids_r, uint64_t *fences_r) {
+    size_t n = 0;
+    const struct journal_line *line, *next;
+    if (journal == NULL) {
+        return 0;
+    }
+    HASH_ITER(hh, journal->lines, line, next) {
+        ids_r[n] = line->id;
+        fences_r[n++] = line->fence;
+    }
+    return n;
+}
+
+static struct journal_line *find_line(const struct journal *journal, uint64_t fence) {
+    struct journal_line *line = NULL;
+    if (journal != NULL) {
+        HASH_FIND(hh, journal->lines, &fence, sizeof fence, line);
+    }
+    return line;
+}
+
+static void copy_text(char *out, size_t cap, const json_t *root, const char *name) {
+    const char *text = json_string_value(json_object_get(root, name));
+    (void)snprintf(out, cap, "%s", text == NULL ? "" : text);
+}
+
+int journal_find(const struct journal *journal, const char *id, uint64_t fence, struct outcome *outcome_r) {
+    const struct journal_line *line = find_line(journal, fence);
+    json_t *root = line == NULL || strcmp(line->id, id) != 0 ? NULL : json_loads(line->json, 0, NULL);
+    json_int_t kind = json_integer_value(json_object_get(root, "kind"));
+    json_int_t blame = json_integer_value(json_object_get(root, "blame"));
+    if (root == NULL || kind < OUTCOME_SENT || kind >= OUTCOME_UNKNOWN || blame < BLAME_NONE || blame > BLAME_GATEWAY) {
+        json_decref(root);
+        return 0;
+    }
+    *outcome_r = (struct outcome){.kind = (enum outcome_kind)kind,
+                                  .blame = (enum outcome_blame)blame,
+                                  .retry_after_ms = json_integer_value(json_object_get(root, "retry_after_ms"))};
+    copy_text(outcome_r->code, sizeof outcome_r->code, root, "code");
+    copy_text(outcome_r->ref, sizeof outcome_r->ref, root, "ref");
+    (void)snprintf(outcome_r->reason, sizeof outcome_r->reason, "the gateway had answered; Redis was away before it was recorded");
+    json_decref(root);
+    return 1;
+}
+
+void journal_forget(struct journal *journal, uint64_t fence) {
+    struct journal_line *line = find_line(journal, fence);
+    if (line != NULL) {
+        HASH_DEL(journal->lines, line);
+    }
+}

@@ -1,0 +1,66 @@
+/* journal: what gateways have answered and Redis has not recorded yet, in two small files of this reachd.
+ *
+ * One line per answer: id and token of the notice, and the outcome; no address and no name. A crash of reachd, of Redis or of
+ * both between a gateway's answer and its record so leaves a known outcome instead of an `unknown` one. */
+#ifndef REACH_DISPATCHER_JOURNAL_H
+#define REACH_DISPATCHER_JOURNAL_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/outcome.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_base;
+struct journal;
+
+/* Section `journal` of the configuration. */
+struct journal_settings {
+    const char *directory; /* NULL: none was found, no journal is kept */
+    int64_t size_max;      /* bytes of both files together */
+};
+
+/* Where an answer was put down; all zeros: nowhere. */
+struct journal_mark {
+    struct journal *journal;
+    uint32_t tick;
+    unsigned file;
+};
+
+/* Opens (makes) the directory and the two files of this consumer. Every function below takes a NULL journal, and then keeps and finds
+ * nothing. NULL with *err: not writable, or another reachd of this name uses it. */
+struct journal *journal_open(struct event_base *base, const struct journal_settings *settings, const char *consumer, struct err *err);
+
+/* Waits until all of it is on the disk (bounded by the disk alone), and closes. */
+void journal_close(struct journal *journal);
+
+/* Puts down what the gateway answered for the notice whose record carries token `fence`. It reaches the file with journal_flush(). */
+struct journal_mark journal_put(struct journal *journal, const char *id, uint64_t fence, const struct outcome *outcome);
+
+/* Writes what was put down since the last time, with one write(2), never waiting for the disk. After it the death of this process
+ * loses nothing of that. */
+void journal_flush(struct journal *journal);
+
+/* Redis has recorded it, or it is left to whoever takes the notice up next: this process does not count it as open any more. Clears the
+ * mark, which may be clear already. No mark may outlive its journal. */
+void journal_recorded(struct journal_mark *mark);
+
+/* Reads both files again: what they hold can then be found. A line that is torn or damaged is left out. How many there are. */
+size_t journal_load(struct journal *journal);
+
+/* The ids of what journal_load() has found and nobody has fetched or forgotten since; ids_r has room for journal_load()'s number; borrowed
+ * until the next journal_load(). Returns their number. */
+size_t journal_ids(const struct journal *journal, const char **ids_r, uint64_t *fences_r);
+
+/* What the gateway answered for this very token: 1 and *outcome_r, 0 not known. */
+int journal_find(const struct journal *journal, const char *id, uint64_t fence, struct outcome *outcome_r);
+
+/* It is dealt with (recorded, or put down again), or of no use: not found any more. */
+void journal_forget(struct journal *journal, uint64_t fence);
+
+/* Whether everything that Redis has not recorded is known to be on the disk. */
+bool journal_is_synced(const struct journal *journal);
+
+#endif

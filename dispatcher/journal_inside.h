@@ -1,0 +1,66 @@
+/* journal_inside: what journal.c and journal_sync.c share. Nobody else includes it. */
+#ifndef REACH_DISPATCHER_JOURNAL_INSIDE_H
+#define REACH_DISPATCHER_JOURNAL_INSIDE_H
+
+#include "base/buf.h"
+#include "dispatcher/journal.h"
+
+#include <sys/types.h>
+#include <uthash.h>
+
+struct event;
+
+enum { JOURNAL_FILES = 2 };
+
+/* An answer found in a file. */
+struct journal_line {
+    uint64_t fence;
+    const char *id;   /* in journal->text */
+    const char *json; /* the same */
+    UT_hash_handle hh;
+};
+
+struct journal_file {
+    int fd;
+    int64_t size;
+    size_t open; /* answers in it that Redis has not recorded */
+};
+
+/* What makes files durable: a child that does nothing but fdatasync(2). */
+struct syncer {
+    pid_t pid; /* 0: none */
+    int fd;    /* our end */
+    struct event *on_answer;
+    bool busy;
+};
+
+struct journal {
+    struct event_base *base;
+    int64_t size_max;
+    int lock_fd;
+    struct journal_file files[JOURNAL_FILES];
+    unsigned active;
+    struct buf out; /* put down, not written yet */
+    bool told_full; /* or broken: told once */
+
+    /* how old what is open is, in ticks of the timer */
+    struct event *timer;
+    uint32_t tick;
+    size_t n_young; /* open, put down in this tick */
+    size_t n_old;   /* open, put down before */
+    bool dirty;     /* something old has not been given to the syncer */
+    struct syncer syncer;
+
+    /* what journal_load() has found */
+    char *text;
+    struct journal_line *lines; /* by fence */
+    struct journal_line *block; /* all of them, in one allocation */
+};
+
+/* 0 or -1 with *err. */
+int journal_sync_init(struct journal *journal, struct err *err);
+void journal_sync_fini(struct journal *journal);
+/* Something has been put down: the timer has to run. */
+void journal_sync_watch(struct journal *journal);
+
+#endif
