@@ -300,10 +300,25 @@ static int find_recipient(GMimeMessage *message, const struct bounce_gateway *ga
     return result;
 }
 
-/* What the receipt says, or NULL: nothing. */
-static const char *receipt_status(enum bounce_kind kind) {
-    switch (kind) {
-    case BOUNCE_REJECTED: return "bounced";
+/* Whether a final refusal is about the address (RFC 3463: bad mailbox or domain, mailbox disabled, or no more than "no") and not about
+ * this one mail or our standing (policy, content, a full mailbox). */
+static bool is_about_address(const char *status) {
+    static const char *const ours[] = {"5.1.7", "5.1.8", "5.1.9"};
+    static const char *const theirs[] = {"5.0.", "5.1.", "5.2.1"};
+    bool about = status[0] == '\0';
+    for (size_t i = 0; i < sizeof theirs / sizeof theirs[0]; i++) {
+        about = about || strncmp(status, theirs[i], strlen(theirs[i])) == 0;
+    }
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        about = about && strcmp(status, ours[i]) != 0;
+    }
+    return about;
+}
+
+/* What the receipt says, or NULL: nothing. "bounced" marks the mailbox as dead in the contact book, "failed" does not. */
+static const char *receipt_status(const struct bounce *bounce) {
+    switch (bounce->kind) {
+    case BOUNCE_REJECTED: return is_about_address(bounce->status) ? "bounced" : "failed";
     case BOUNCE_FAILED: return "failed";
     case BOUNCE_DELIVERED: return "delivered";
     case BOUNCE_DELAYED:
@@ -321,7 +336,7 @@ static void put_receipt(struct buf *out, const struct bounce_gateway *gateway, c
     buf_puts(out, ",\"ref\":");
     buf_put_json_str(out, key);
     buf_puts(out, ",\"status\":");
-    buf_put_json_str(out, receipt_status(bounce->kind));
+    buf_put_json_str(out, receipt_status(bounce));
     if (bounce->at_ms > 0) {
         buf_puts(out, ",\"at\":");
         buf_put_json_str(out, time_format(bounce->at_ms, at));
@@ -347,7 +362,7 @@ int bounce_to_receipt(const struct bounce_gateway *gateways, size_t n_gateways, 
         (void)err_set(err, ERR_UNKNOWN, "the mail was not sent to an envelope address of any gateway");
     } else if (result == 1) {
         read_mail(message, &bounce);
-        if (receipt_status(bounce.kind) == NULL) {
+        if (receipt_status(&bounce) == NULL) {
             (void)err_set(err, ERR_UNKNOWN,
                           bounce.kind == BOUNCE_DELAYED ? "the mail is only delayed"
                                                         : "the mail does not say that anything was delivered or not");

@@ -221,7 +221,8 @@ static void on_answer(void *ctx, const struct curl_answer *answer) {
     struct gateway *gateway = attempt->gateway;
     struct outcome outcome;
     http_judge(gateway->rule, answer, clock_wall_ms(gateway->env->clock), &outcome);
-    if (outcome.kind == OUTCOME_SENT && http_rule_ref_is_key(gateway->rule)) {
+    bool out = outcome.kind == OUTCOME_SENT || outcome.kind == OUTCOME_UNKNOWN; /* a receipt may settle what is unknown */
+    if (out && http_rule_ref_is_key(gateway->rule)) {
         (void)snprintf(outcome.ref, sizeof outcome.ref, "%s", attempt->message->key);
     }
     gateway->n_under_way--;

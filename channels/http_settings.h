@@ -16,6 +16,7 @@ struct http_settings {
     const char *secret_file;
     const char *receipt_secret_file; /* key that receipts are signed with, where it is not the one in secret_file */
     const char *receipt_url;         /* the public address that the provider calls, exactly as it was given to the provider */
+    const char *receipt_topic;       /* SNS: ARN of the topic whose messages are our receipts */
     const char *ca_file;
     bool allow_insecure;
     bool allow_private;

@@ -8,7 +8,6 @@
 
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
-#include <event2/http.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
@@ -16,8 +15,7 @@ struct listener_tls {
     SSL_CTX *ctx;
 };
 
-static struct bufferevent *on_connection(struct event_base *base, void *arg) {
-    struct listener_tls *tls = arg;
+struct bufferevent *listener_tls_bufferevent(struct listener_tls *tls, struct event_base *base) {
     SSL *ssl = SSL_new(tls->ctx);
     if (ssl == NULL) {
         return NULL;
@@ -31,7 +29,7 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg) {
     return bev;
 }
 
-struct listener_tls *listener_tls_new(struct evhttp *http, const char *cert_file, const char *key_file, struct err *err) {
+struct listener_tls *listener_tls_new(const char *cert_file, const char *key_file, struct err *err) {
     struct listener_tls *tls = calloc(1, sizeof *tls);
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     if (tls == NULL || ctx == NULL) {
@@ -47,7 +45,6 @@ struct listener_tls *listener_tls_new(struct evhttp *http, const char *cert_file
     } else if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(ctx) != 1) {
         (void)err_member(err, "listener.key_file", "cannot be used: it must hold the certificate's private key in PEM form");
     } else {
-        evhttp_set_bevcb(http, on_connection, tls);
         return tls;
     }
     listener_tls_free(tls);
@@ -87,7 +84,14 @@ static const struct conf_key keys[] = {
      .initial = "10s",
      .min = 1000,
      .max = 300000,
-     .help = "how long a provider may take to send a request"},
+     .help = "how long a connection may last, from the first byte of a request to the last of the answer"},
+    {.name = "connections",
+     .type = CONF_INT,
+     .offset = AT(connections_max),
+     .initial = "256",
+     .min = 1,
+     .max = 10000,
+     .help = "most connections at once; who comes then waits"},
 };
 
 static int check_settings(void *object, struct err *err) {

@@ -4,14 +4,17 @@
 
 #include "base/err.h"
 
-struct evhttp;
+struct bufferevent;
+struct event_base;
 struct listener_tls;
 
-/* Makes every connection of `http` accepted from now on speak TLS 1.2 or newer with the certificate chain and key (PEM files).
- * NULL with *err. */
-struct listener_tls *listener_tls_new(struct evhttp *http, const char *cert_file, const char *key_file, struct err *err);
+/* Reads the certificate chain and its key (PEM files). NULL with *err. */
+struct listener_tls *listener_tls_new(const char *cert_file, const char *key_file, struct err *err);
 
-/* After the server is freed. NULL is allowed. */
+/* A bufferevent for a connection that is about to be accepted: TLS 1.2 or newer and nothing else. NULL: no memory. */
+struct bufferevent *listener_tls_bufferevent(struct listener_tls *tls, struct event_base *base);
+
+/* After the last of its bufferevents. NULL is allowed. */
 void listener_tls_free(struct listener_tls *tls);
 
 #endif

@@ -102,10 +102,18 @@ int receipt_verify(const struct receipt_rule *rule, const struct receipt_request
     case RECEIPT_VONAGE_JWT: return receipt_check_vonage(request, key, now_ms, err);
     case RECEIPT_PLIVO_V2: return receipt_check_plivo(request, key, err);
     case RECEIPT_MESSAGEBIRD_JWT: return receipt_check_messagebird(request, key, now_ms, err);
-    case RECEIPT_SNS: return receipt_sns_check(request->body, request->body_len, key, now_ms, err);
+    case RECEIPT_SNS: return receipt_sns_check(request->body, request->body_len, request->topic, key, now_ms, err);
     case RECEIPT_UNSIGNED: break;
     }
     return err_set(err, ERR_CONFLICT, "this gateway takes no receipts over HTTP");
+}
+
+bool receipt_is_subscription(const struct receipt_rule *rule, const struct receipt_request *request) {
+    return rule->description->receipt_signature == RECEIPT_SNS && receipt_sns_is_subscription(request->body, request->body_len);
+}
+
+const char *receipt_subscription_url(const struct receipt_rule *rule, const struct receipt_request *request, struct arena *arena) {
+    return receipt_is_subscription(rule, request) ? receipt_sns_subscription_url(request->body, request->body_len, arena) : NULL;
 }
 
 /* ---- what does it say? ----------------------------------------------------------------------------------------------- */

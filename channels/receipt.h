@@ -22,6 +22,7 @@ enum receipt_signature {
 /* A request of a provider. Everything is borrowed; strings are never NULL unless it says so. */
 struct receipt_request {
     const char *url;         /* public, exactly as the provider called it, with the query */
+    const char *topic;       /* SNS: the ARN of the only topic that counts; or NULL */
     const char *path_secret; /* what followed the gateway's name in the path, or "" */
     const char *query;       /* without '?' */
     const char *body;        /* NUL-terminated */
@@ -52,6 +53,11 @@ const char *receipt_certificate_url(const struct receipt_rule *rule, const struc
  * time. `key`: the secret, or the certificate (PEM) for SNS. 0 genuine, -1 with *err (one line, no secret in it). */
 int receipt_verify(const struct receipt_rule *rule, const struct receipt_request *request, const char *key, int64_t now_ms,
                    struct err *err);
+
+/* RECEIPT_SNS only: whether a genuine request asks to confirm a subscription, and the address that confirms it (in the arena; NULL where it
+ * is not one of Amazon's). */
+bool receipt_is_subscription(const struct receipt_rule *rule, const struct receipt_request *request);
+const char *receipt_subscription_url(const struct receipt_rule *rule, const struct receipt_request *request, struct arena *arena);
 
 /* Reads what a genuine request says: the number of receipts put into out (0: nothing of interest, such as "queued"), or -1 with *err
  * where it cannot be read. */

@@ -42,9 +42,13 @@ int receipt_gateway_open(const struct gateway_settings *settings, struct arena *
     if (!receipt_rule_is_usable(rule)) {
         return 0;
     }
-    *gateway_r = (struct receipt_gateway){.name = settings->name, .public_url = http->receipt_url, .rule = rule};
+    *gateway_r =
+        (struct receipt_gateway){.name = settings->name, .public_url = http->receipt_url, .topic = http->receipt_topic, .rule = rule};
     if (signs_url(description->receipt_signature) && http->receipt_url == NULL) {
         return err_member(err, "receipt_url", "is needed: this provider signs the address it calls");
+    }
+    if (description->receipt_signature == RECEIPT_SNS && http->receipt_topic == NULL) {
+        return err_member(err, "receipt_topic", "is needed: Amazon signs everybody's topics, only yours may count");
     }
     return read_key(http, description->receipt_signature, arena, &gateway_r->key, err) < 0 ? -1 : 1;
 }

@@ -8,6 +8,7 @@
 struct receipt_gateway {
     const char *name;
     const char *public_url; /* the address the provider calls, without query; or NULL */
+    const char *topic;      /* SNS: the only topic that counts */
     const char *key;        /* what signatures are checked with; NULL where certificates are fetched */
     const struct receipt_rule *rule;
 };

@@ -2,8 +2,8 @@
  *
  * SNS signs with RSA and says in the message itself where its certificate can be had, so everything hangs on that address: only
  * hosts of the form sns.REGION.amazonaws.com count, over https, which the caller fetches with TLS verified. The signed text is
- * a fixed list of members, name and value on a line each, as Amazon documents it. Subscription requests are not confirmed by
- * themselves: that an endpoint belongs to a topic is the operator's decision. */
+ * a fixed list of members, name and value on a line each, as Amazon documents it. Anybody can have Amazon sign a message of a topic of
+ * their own: only the topic that the operator has named counts, and only its subscription is confirmed. */
 #include "channels/receipt_sns.h"
 
 #include "base/buf.h"
@@ -18,23 +18,30 @@
 
 enum { AGE_MAX_MS = 3600000 };
 
-bool receipt_sns_certificate_ok(const char *url) {
+/* What follows the slash after https://sns.REGION.amazonaws.com[.cn], or NULL where the address is none of Amazon's. */
+static const char *after_host(const char *url) {
     static const char begin[] = "https://sns.";
     static const char *const ends[] = {".amazonaws.com/", ".amazonaws.com.cn/"};
     if (strncmp(url, begin, sizeof begin - 1) != 0) {
-        return false;
+        return NULL;
     }
     const char *region = url + sizeof begin - 1;
     size_t region_len = strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-");
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         size_t len = strlen(ends[i]);
-        const char *path = region + region_len + len;
         if (region_len > 0 && strncmp(region + region_len, ends[i], len) == 0) {
-            size_t plain = strspn(path, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
-            return plain > 4 && path[plain] == '\0' && strcmp(path + plain - 4, ".pem") == 0;
+            return region + region_len + len;
         }
     }
-    return false;
+    return NULL;
+}
+
+#define WORD_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+
+bool receipt_sns_certificate_ok(const char *url) {
+    const char *path = after_host(url);
+    size_t plain = path == NULL ? 0 : strspn(path, WORD_CHARACTERS);
+    return plain > 4 && path[plain] == '\0' && strcmp(path + plain - 4, ".pem") == 0;
 }
 
 static const char *member(json_t *json, const char *name) {
@@ -47,6 +54,25 @@ const char *receipt_sns_certificate(const char *body, size_t len, struct arena *
     json_t *json = json_parse_strict(body, len, 0, &ignored);
     const char *url = member(json, "SigningCertURL");
     const char *copy = receipt_sns_certificate_ok(url) ? arena_strdup(arena, url) : NULL;
+    json_decref(json);
+    return copy;
+}
+
+bool receipt_sns_is_subscription(const char *body, size_t len) {
+    struct err ignored;
+    json_t *json = json_parse_strict(body, len, 0, &ignored);
+    bool found = strcmp(member(json, "Type"), "SubscriptionConfirmation") == 0;
+    json_decref(json);
+    return found;
+}
+
+const char *receipt_sns_subscription_url(const char *body, size_t len, struct arena *arena) {
+    struct err ignored;
+    json_t *json = json_parse_strict(body, len, 0, &ignored);
+    const char *url = member(json, "SubscribeURL");
+    const char *query = after_host(url);
+    bool ours = query != NULL && query[0] == '?' && query[strspn(query, WORD_CHARACTERS "?&=:%")] == '\0';
+    const char *copy = ours ? arena_strdup(arena, url) : NULL;
     json_decref(json);
     return copy;
 }
@@ -95,7 +121,7 @@ static int check_time(json_t *json, int64_t now_ms, struct err *err) {
     return 0;
 }
 
-int receipt_sns_check(const char *body, size_t len, const char *certificate, int64_t now_ms, struct err *err) {
+int receipt_sns_check(const char *body, size_t len, const char *topic, const char *certificate, int64_t now_ms, struct err *err) {
     json_t *json = json_parse_strict(body, len, 0, err);
     if (json == NULL) {
         return -1;
@@ -108,6 +134,8 @@ int receipt_sns_check(const char *body, size_t len, const char *certificate, int
     int result = 0;
     if (digest == NULL || key == NULL || !signature_fits(key, digest, &text, member(json, "Signature"))) {
         result = err_set(err, ERR_CONFLICT, "the signature does not fit");
+    } else if (topic == NULL || strcmp(member(json, "TopicArn"), topic) != 0) {
+        result = err_set(err, ERR_CONFLICT, "the message is not of the topic that receipt_topic names");
     } else {
         result = check_time(json, now_ms, err);
     }
@@ -124,7 +152,7 @@ json_t *receipt_sns_inner(const char *body, size_t len, struct err *err) {
         const char *message = member(json, "Message");
         inner = json_parse_strict(message, strlen(message), 0, err);
     } else if (json != NULL) {
-        (void)err_set(err, ERR_UNKNOWN, "this is no notification (confirm a subscription by hand)");
+        (void)err_set(err, ERR_UNKNOWN, "this is no notification");
     }
     json_decref(json);
     return inner;

@@ -65,6 +65,11 @@ enum { CONTACT_EFFECTS_MAX = 1024 };
 void control_contact(struct worker *w, struct work *work, const char *book_text, int64_t now_ms) {
     struct err why;
     err_clear(&why);
+    if (book_text == NULL && work->document.n_marks > 0) { /* the customer has left the book meanwhile: nothing to mark */
+        control_acknowledge(w, &work->entry);
+        worker_drop(w, work);
+        return;
+    }
     /* Without `contacts` the job is about the person (a name, a locale) and says nothing about contact points. */
     enum book_news kind = work->document.job.customer_by_id ? BOOK_GLIMPSE : BOOK_WHOLE;
     if (work_person(work, &w->place, book_text, kind, now_ms, &why) < 0) {

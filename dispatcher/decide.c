@@ -105,16 +105,18 @@ const char *work_ref_key(struct arena *arena, const char *gateway, const char *r
     return arena_printf(arena, "ref:%s %s", gateway, ref);
 }
 
-/* The gateway's id of the message leads back to the notice, whatever the route waits for: a bounce may come after the notice was reached,
- * and then a clearance has to go. */
-static void note_ref(struct work *work, int64_t now_ms) {
-    if (work->record.n_tries == 0 || work->try_index >= work->record.n_tries || work->late) {
-        return;
+/* What the last outcome or receipt brought beside the new state: the gateway's id of the message, which leads its receipts back to the
+ * notice whatever the route waits for (a bounce may come after the notice was reached), and a contact point that has turned out to be dead,
+ * for the contact book. */
+static void add_news(struct work *work, int64_t now_ms) {
+    if (work->new_ref_key != NULL) {
+        work_effect(work, QUEUE_SET, work->new_ref_key, NULL, work->id, now_ms + REF_KEPT_MS);
     }
-    const struct record_try *t = &work->record.tries[work->try_index];
-    if (t->ref != NULL && (t->plan.last == OUTCOME_SENT || t->plan.last == OUTCOME_UNKNOWN)) {
-        work_effect(work, QUEUE_SET, work_ref_key(&work->arena, t->gateway, t->ref), NULL, work->id, now_ms + REF_KEPT_MS);
+    if (work->dead_contact != NULL) {
+        dead_contact_tell(work);
     }
+    work->new_ref_key = NULL;
+    work->dead_contact = NULL;
 }
 
 static int finish_change(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
@@ -141,7 +143,7 @@ static int finish_change(struct work *work, const struct work_place *place, int6
     } else if (!first_attempt) {
         keep_job(work);
     }
-    note_ref(work, now_ms);
+    add_news(work, now_ms);
     change->not_after_ms = work->has_entry && work->fence == 0 ? work->entry.not_after_ms : 0;
     change->ack = work->has_entry && !first_attempt ? &work->entry : NULL;
     if (work->banner != NULL) {

@@ -108,6 +108,10 @@ static struct record_try *find_try(struct record *record, const struct receipt *
     return newest;
 }
 
+const struct record_try *evidence_try(struct record *record, const struct receipt *receipt) {
+    return find_try(record, receipt);
+}
+
 enum evidence_effect evidence_apply(struct record *record, const struct receipt *receipt, int64_t now_ms) {
     struct record_try *t = find_try(record, receipt);
     if (t == NULL) {

@@ -30,6 +30,9 @@ enum evidence_effect {
     EVIDENCE_WITHDRAWN /* what was sent did not arrive */
 };
 
+/* The try that the receipt is about (see evidence_apply()), or NULL. */
+const struct record_try *evidence_try(struct record *record, const struct receipt *receipt);
+
 /* Takes down what the receipt says in the try it is about: the one with its gateway and ref, else the newest one that was sent (for
  * seen and dismissed: the newest of a passive channel). A failure does not undo a reaction of the customer. */
 enum evidence_effect evidence_apply(struct record *record, const struct receipt *receipt, int64_t now_ms);

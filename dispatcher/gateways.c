@@ -42,6 +42,9 @@ static int open_one(struct gateways *g, const struct gateway_settings *settings,
     }
     item->gateway = item->driver->open(env, settings, err);
     if (item->gateway == NULL) {
+        if (err->member[0] != '\0') {
+            (void)err_prefix(err, err->member);
+        }
         (void)err_prefix(err, settings->name);
         return settings->where.file == NULL ? -1 : err_prefix(err, conf_where_text(&settings->where, where, sizeof where));
     }

@@ -9,6 +9,10 @@ void intake_on_entries(void *ctx, const struct queue_entry *entries, size_t n, s
 void intake_on_due(void *ctx, const struct queue_due *due, size_t n, struct arena *arena_take);
 void intake_on_receipts(void *ctx, const struct queue_receipt *receipts, size_t n, struct arena *arena_take);
 
+/* The same for receipts that may have been here before, first at since_ms (monotonic). Answers later, from the loop. */
+void intake_take_receipts(struct worker *worker, const struct queue_receipt *receipts, size_t n, int64_t since_ms,
+                          struct arena *arena_take);
+
 /* Notes that an active work never becomes a notice (dead or duplicate) and drops the work. Written with the next flush. */
 void intake_refuse(struct worker *worker, struct work *work, enum notice_state state, const struct err *why);
 

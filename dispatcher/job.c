@@ -303,9 +303,48 @@ static void read_notice(struct reader *r, struct json_in *in, struct job_documen
     READ_INSIDE(in, disables, read_disables(r, disables, &job->disables));
 }
 
+/* One of `mark`: {"key": 16 hex digits, "status": a status that is not used}. */
+static int read_mark(struct reader *r, json_t *value, struct job_mark *mark) {
+    struct json_in in;
+    json_in_begin(&in, value, "mark[]", r->err);
+    mark->key = json_in_string(&in, "key", JSON_REQUIRED, 16);
+    const char *status = json_in_string(&in, "status", JSON_REQUIRED, 16);
+    if (mark->key != NULL && strspn(mark->key, "0123456789abcdef") != 16) {
+        (void)json_in_fail(&in, "key", "must be 16 hexadecimal digits");
+    }
+    bool known = status != NULL && contact_status_find(status, &mark->status) == 1;
+    if (status != NULL && (!known || mark->status == CONTACT_ACTIVE || mark->status == CONTACT_UNVERIFIED)) {
+        (void)json_in_fail(&in, "status", "must be bounced, blocked or withdrawn");
+    }
+    return json_in_end(&in);
+}
+
+/* What reachd itself has found out about contact points (dead_contact.c). */
+static void read_marks(struct reader *r, struct json_in *in, json_t *list, struct job_document *document) {
+    size_t n = json_array_size(list);
+    struct job_mark *marks = arena_array(r->arena, n, sizeof *marks);
+    if (marks == NULL) {
+        (void)err_no_memory(r->err);
+        in->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < n && !in->failed; i++) {
+        in->failed = read_mark(r, json_array_get(list, i), &marks[i]) < 0;
+    }
+    document->marks = marks;
+    document->n_marks = n;
+}
+
 static void read_contact_job(struct reader *r, struct json_in *in, struct job_document *document) {
     json_t *customer = json_in_object(in, "customer", JSON_REQUIRED);
+    json_t *marks = json_in_array(in, "mark", JSON_OPTIONAL);
     READ_INSIDE(in, customer, read_customer(r, customer, "customer", &document->job));
+    if (marks != NULL && !in->failed) {
+        read_marks(r, in, marks, document);
+    }
+    if (document->n_marks > 0 && !in->failed && !document->job.customer_by_id) {
+        (void)json_in_fail(in, "mark", "goes with a customer that is only named: either list the contact points or mark some");
+    }
 }
 
 static void read_stop(struct reader *r, struct json_in *in, struct job_document *document) {

@@ -9,6 +9,12 @@
 
 enum job_type { JOB_NOTICE, JOB_CAMPAIGN, JOB_CONTACT, JOB_RESOLVE, JOB_CANCEL, JOB_DISABLED, JOB_DESK };
 
+/* A word about one contact point, in a `contact` job. */
+struct job_mark {
+    const char *key; /* plan_contact_key() */
+    enum contact_status status;
+};
+
 struct job_document {
     enum job_type type;
     json_t *root;          /* owned; job_document_fini() */
@@ -16,7 +22,9 @@ struct job_document {
     const char *notice_id; /* JOB_RESOLVE, JOB_CANCEL: the notice meant; or NULL */
     const char *by;        /* JOB_DESK: who; or NULL */
     const char *note;      /* JOB_DESK: what came of it; or NULL */
-    const char *account;   /* JOB_DISABLED */
+    const struct job_mark *marks; /* JOB_CONTACT; in the arena */
+    size_t n_marks;
+    const char *account;    /* JOB_DISABLED */
     int64_t disabled_at_ms; /* JOB_DISABLED; 0: not given */
     char digest[33];        /* 32 hex digits over the meaning of the job, so that the same id with other content is noticed */
 };

@@ -39,6 +39,19 @@ static int keep_entry(struct work *work, const struct book_entry *entry, struct 
     return work->book_text == NULL ? err_no_memory(err) : 0;
 }
 
+/* Carries out the marks of the job on a copy of the contact points. 1 one changed, 0 none, -1 with *err. */
+static int mark_contacts(struct work *work, const struct work_place *place, struct customer *customer, struct err *err) {
+    struct contact *copy = arena_array(&work->arena, customer->n_contacts, sizeof *copy);
+    if (copy == NULL) {
+        return err_no_memory(err);
+    }
+    if (customer->n_contacts > 0) {
+        memcpy(copy, customer->contacts, customer->n_contacts * sizeof *copy);
+    }
+    customer->contacts = copy;
+    return dead_contact_mark(work, place, copy, customer->n_contacts) ? 1 : 0;
+}
+
 int work_person(struct work *work, const struct work_place *place, const char *book_text, enum book_news kind, int64_t now_ms,
                 struct err *err) {
     struct job *job = &work->document.job;
@@ -63,6 +76,11 @@ int work_person(struct work *work, const struct work_place *place, const char *b
     if (changed < 0) {
         return -1;
     }
+    int marked = work->document.n_marks == 0 ? 0 : mark_contacts(work, place, &merged.customer, err);
+    if (marked < 0) {
+        return -1;
+    }
+    changed = changed == 1 || marked == 1;
     job->customer = merged.customer;
     work->from_book = book_text != NULL;
     return changed == 0 ? 0 : keep_entry(work, &merged, err);

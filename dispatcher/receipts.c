@@ -1,23 +1,25 @@
 /* receipts: later evidence on its way into the records.
  *
  *   batch ──▶ parse ──▶ notice by gateway and ref (one round trip, where needed) ──▶ look up ──▶ a work per receipt ──▶ change
+ *                                                  └─ not known (yet): early.c hands it in again, for a while
  *
  * Guarantees: a receipt is acknowledged only when its notice's record carries it, or when it says nothing new, or, with its reason
  * in the dead letters, when it can never be used. A notice that is being sent right now is not disturbed: the receipt waits
- * RETRY_MS and looks again. So does one whose message is not known (yet): a bounce may be here before the gateway's answer is recorded, so
- * only what is still unknown REF_PATIENCE_MS after it came is refused.
+ * RETRY_MS and looks again. One whose message is not known (yet) is kept for a while (early.h): a bounce may be here before the gateway's
+ * answer is recorded.
  *
  * Fails: what memory does not suffice for stays pending and comes back after the lease. */
 #include "dispatcher/intake.h"
 
 #include "base/log.h"
+#include "dispatcher/early.h"
 
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_MS = 250, REF_PATIENCE_MS = 30000 };
+enum { RETRY_MS = 250 };
 
 enum fate { FATE_OPEN, FATE_DONE, FATE_REFUSED, FATE_LEFT };
 
@@ -36,8 +38,9 @@ struct receipt_batch {
     struct arena arena;
     struct event *timer;
     size_t n;
-    size_t open; /* items whose fate is not known, plus one while the batch is being worked through */
-    bool again;  /* something has to wait and be looked at again */
+    int64_t since_ms; /* monotonic: when they came first */
+    size_t open;      /* items whose fate is not known, plus one while the batch is being worked through */
+    bool again;       /* something has to wait and be looked at again */
     struct item items[];
 };
 
@@ -125,6 +128,10 @@ static bool take_evidence(struct work *work, const struct receipt *receipt, int6
     work->late = notice_state_final(work->state);
     work->news = evidence_apply(&work->record, receipt, now_ms);
     bool changed = work->news == EVIDENCE_BETTER || work->news == EVIDENCE_WITHDRAWN;
+    if (work->news == EVIDENCE_WITHDRAWN && receipt->status == RECEIPT_BOUNCED) {
+        const struct record_try *t = evidence_try(&work->record, receipt);
+        work->dead_contact = t == NULL ? NULL : arena_strdup(&work->arena, t->plan.contact_key);
+    }
     if (changed && !work->late && work_event(work, events[receipt->status], NULL) < 0) {
         log_warning("notice %s: %s while %s", work->id, receipt_status_name(receipt->status), notice_state_name(work->state));
     }
@@ -260,14 +267,8 @@ static void look_up_batch(struct receipt_batch *batch) {
     free(names);
 }
 
-/* Whether the record of what a receipt is about may still be on its way. */
-static bool may_come(const struct item *item, int64_t now_ms) {
-    return now_ms - strtoll(item->receipt.stream_id, NULL, 10) < REF_PATIENCE_MS;
-}
-
 static void on_refs(void *ctx, const char *const *values, size_t n, struct arena *arena_take) {
     struct receipt_batch *batch = ctx;
-    int64_t now_ms = clock_wall_ms(batch->worker->place.clock);
     for (size_t i = 0, k = 0; i < batch->n && k < n; i++) {
         struct item *item = &batch->items[i];
         if (item->fate != FATE_OPEN || item->notice != NULL) {
@@ -275,9 +276,11 @@ static void on_refs(void *ctx, const char *const *values, size_t n, struct arena
         }
         const char *id = values[k++];
         item->notice = id == NULL ? NULL : arena_strdup(&batch->arena, id);
-        if (item->notice == NULL && may_come(item, now_ms)) {
-            batch->again = true;
-        } else if (item->notice == NULL) {
+        if (id != NULL && item->notice == NULL) {
+            settle(item, FATE_LEFT);
+        } else if (id == NULL && early_keep(batch->worker, &item->receipt, batch->since_ms)) {
+            settle(item, FATE_LEFT);
+        } else if (id == NULL) {
             struct err why;
             err_clear(&why);
             (void)err_member(&why, "ref", "no message with this gateway and ref is known");
@@ -318,8 +321,7 @@ static void find_refs(struct receipt_batch *batch) {
     free(asks);
 }
 
-void intake_on_receipts(void *ctx, const struct queue_receipt *receipts, size_t n, struct arena *arena_take) {
-    struct worker *w = ctx;
+void intake_take_receipts(struct worker *w, const struct queue_receipt *receipts, size_t n, int64_t since_ms, struct arena *arena_take) {
     struct receipt_batch *batch = calloc(1, sizeof *batch + n * sizeof batch->items[0]);
     if (batch == NULL) {
         log_error("out of memory for receipts; they come back after their lease");
@@ -329,6 +331,7 @@ void intake_on_receipts(void *ctx, const struct queue_receipt *receipts, size_t 
     batch->worker = w;
     batch->arena = *arena_take;
     batch->n = n;
+    batch->since_ms = since_ms;
     batch->open = n + 1;
     for (size_t i = 0; i < n; i++) {
         struct item *item = &batch->items[i];
@@ -347,4 +350,9 @@ void intake_on_receipts(void *ctx, const struct queue_receipt *receipts, size_t 
     }
     find_refs(batch);
     release(batch);
+}
+
+void intake_on_receipts(void *ctx, const struct queue_receipt *receipts, size_t n, struct arena *arena_take) {
+    struct worker *w = ctx;
+    intake_take_receipts(w, receipts, n, clock_mono_ms(w->place.clock), arena_take);
 }

@@ -5,17 +5,19 @@
 #include "base/arena.h"
 #include "base/conf.h"
 #include "channels/channel.h"
+#include "channels/listener.h"
 #include "dispatcher/core/mailbox.h"
 #include "dispatcher/core/plan.h"
 #include "dispatcher/journal.h"
 #include "queue/queue.h"
 
 struct worker_settings {
-    int64_t in_flight_max; /* notices at once */
-    int64_t retry_base_ms; /* first backoff */
-    int64_t retry_cap_ms;  /* longest backoff */
-    int64_t drain_ms;      /* how long SIGTERM waits for what is in flight */
-    int64_t redis_wait_ms; /* --standalone: how long to wait for its own redis-server */
+    int64_t in_flight_max;   /* notices at once */
+    int64_t retry_base_ms;   /* first backoff */
+    int64_t retry_cap_ms;    /* longest backoff */
+    int64_t drain_ms;        /* how long SIGTERM waits for what is in flight */
+    int64_t receipt_wait_ms; /* how long a receipt whose message is not known (yet) is kept */
+    int64_t redis_wait_ms;   /* --standalone: how long to wait for its own redis-server */
 };
 
 /* What makes a set of words the one in use. */
@@ -61,6 +63,7 @@ struct settings {
     struct clearance_settings clearance;
     struct desk_settings desk;
     struct emergency_settings emergency;
+    struct listener_settings listener;
     struct conf_list own_domains; /* struct own_domain */
     struct conf_list gateways;    /* struct gateway_settings */
     struct conf_list routes;      /* struct route_settings */

@@ -148,6 +148,12 @@ static int take_down(struct work *work, const struct work_place *place, struct r
     t->code = outcome->code[0] == '\0' ? NULL : arena_strdup(&work->arena, outcome->code);
     t->ref = outcome->ref[0] == '\0' ? NULL : arena_strdup(&work->arena, outcome->ref);
     t->why = arena_strdup(&work->arena, outcome->reason);
+    if (t->ref != NULL && (kind == OUTCOME_SENT || kind == OUTCOME_UNKNOWN)) {
+        work->new_ref_key = work_ref_key(&work->arena, by.gateway, t->ref);
+    }
+    if (kind == OUTCOME_REJECTED && outcome->blame == BLAME_CONTACT) {
+        work->dead_contact = arena_strdup(&work->arena, t->plan.contact_key);
+    }
     t->plan.last = kind == OUTCOME_UNKNOWN && by.policy == ON_UNKNOWN_NEXT ? OUTCOME_REJECTED : kind;
     t->plan.last_at_ms = by.now_ms;
     t->plan.retry_at_ms = 0;

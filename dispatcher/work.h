@@ -86,6 +86,10 @@ struct work {
     int64_t not_after_mono_ms;
     const char *banner; /* website record to be written with the next change; NULL: none */
 
+    /* what an outcome or receipt brought, to be written with the next change */
+    const char *new_ref_key;  /* work_ref_key() of a message that may have gone out; NULL: none */
+    const char *dead_contact; /* plan_contact_key() of a contact point that does not work (any more); NULL: none */
+
     /* the change on its way to Redis */
     struct queue_change change;
     struct buf record_text;
@@ -161,6 +165,15 @@ void work_count_finished(struct work *work);
 
 /* The try of a step on a contact point, or NULL. */
 struct record_try *work_try_of(struct work *work, size_t step, size_t contact);
+
+/* ---- dead_contact.c ------------------------------------------------------------------------------------------------- */
+
+/* Has the contact book told that work->dead_contact does not work, with this change. */
+void dead_contact_tell(struct work *work);
+
+/* Carries out the marks of a `contact` job on a customer's contact points (which stay borrowed but for their status). Whether one changed.
+ */
+bool dead_contact_mark(const struct work *work, const struct work_place *place, struct contact *contacts, size_t n);
 
 /* ---- clearances.c: holds, clearances, releases ---------------------------------------------------------------------- */
 

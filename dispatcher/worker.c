@@ -13,9 +13,11 @@
 #include "dispatcher/worker.h"
 
 #include "base/log.h"
+#include "dispatcher/early.h"
 #include "dispatcher/intake.h"
 #include "dispatcher/live_words.h"
 #include "dispatcher/replay.h"
+#include "dispatcher/webhooks.h"
 #include "dispatcher/worker_inside.h"
 
 #include <event2/event.h>
@@ -380,7 +382,8 @@ struct worker *worker_new(struct event_base *base, const struct clock *clock, co
     } else if (load_place(w, settings, arena, err) == 0) {
         w->queue = queue_new(base, clock, &settings->redis, &handlers, w, err);
     }
-    if (w->queue == NULL || open_journal(w, &settings->journal, err) < 0) {
+    if (w->queue == NULL || open_journal(w, &settings->journal, err) < 0 ||
+        webhooks_new(base, clock, w->queue, settings, &w->webhooks, err) < 0) {
         worker_free(w);
         return NULL;
     }
@@ -427,12 +430,14 @@ void worker_free(struct worker *w) {
     if (w->queue != NULL) {
         queue_free(w->queue);
     }
+    webhooks_free(w->webhooks);
     struct work *work;
     struct work *next;
     HASH_ITER(hh, w->active, work, next) {
         HASH_DEL(w->active, work);
         work_free(work);
     }
+    early_fini(w);
     intake_fini(w);
     journal_close(w->place.journal);
     if (w->flush_event != NULL) {

@@ -5,7 +5,9 @@
 #include "dispatcher/worker.h"
 
 struct event;
+struct early;
 struct refusal_list;
+struct webhooks;
 
 struct worker {
     struct event_base *base;
@@ -16,6 +18,7 @@ struct worker {
     bool templates_refused;         /* what was saved after them does not pass its checks */
     struct template_watch *template_watch;
     struct queue *queue;
+    struct webhooks *webhooks; /* NULL: off */
     struct worker_watch watch;
     struct work *active; /* uthash by id */
     size_t n_active;
@@ -24,6 +27,7 @@ struct worker {
     struct event *flush_event;
     bool flush_scheduled;
     struct refusal_list *refusals; /* intake.c */
+    struct early *early;           /* early.c */
     uint64_t random;
     bool draining;
     bool drained;

@@ -8,6 +8,7 @@
  *   lookup.c   a batch of look-ups -> one call of up to three HMGETs
  *   read.c     single values and a customer's open notices
  *   shared.c   gateways: their state and rates; how long jobs waited
+ *   push.c     receipts taken over HTTP, counters that belong to no notice
  *   library.c  the Redis function that other services ask
  *   reading.c  new entries, own pending entries, entries of the dead; receipts
  *   sweep.c    finds lost work; finished notices that may leave

@@ -290,4 +290,17 @@ void queue_tell_lanes(struct queue *queue, const char *text);
 /* Acknowledges receipts that have been applied or refused; a refused one goes to reach:dead with its reason (NULL: applied). */
 int queue_receipts_done(struct queue *queue, const struct queue_receipt *receipts, const char *const *reasons, size_t n, struct err *err);
 
+/* ---- push --------------------------------------------------------------------------------------------------------- */
+
+/* Tells whether Redis has acknowledged all of them. */
+typedef void queue_stored_fn(void *ctx, bool stored);
+
+/* Appends n receipts (JSON texts, copied) to the receipts stream. done() is called once, from the loop or from queue_free(): true when
+ * Redis has acknowledged every one of them. Nothing is tried again: the caller's provider does that. 0, or -1 with *err (no connection, no
+ * memory; then done() is not called). */
+int queue_add_receipts(struct queue *queue, const char *const *bodies, size_t n, queue_stored_fn *done, void *ctx, struct err *err);
+
+/* Raises one counter by `by`. 0 it is on its way; -1 Redis takes nothing now: keep the number and try again. */
+int queue_count(struct queue *queue, const char *name, int64_t by);
+
 #endif

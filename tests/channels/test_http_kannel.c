@@ -163,6 +163,8 @@ static void on_take(void *ctx, const char *gateway, const struct provider_receip
     stored(stored_ctx, true);
 }
 
+static const struct listener_handlers handlers = {.take = on_take};
+
 static void begin(struct bench *bench) {
     memset(bench, 0, sizeof *bench);
     assert_int_equal(fence(), 0); /* a fresh network: Kannel cannot bind a port that was used a moment ago */
@@ -179,10 +181,13 @@ static void begin(struct bench *bench) {
                    "allow_insecure: true\nallow_private: true\n",
                    secret, receipt_secret, RECEIPT_PORT, SENDSMS_PORT);
     struct err err;
-    bench->listener_settings = (struct listener_settings){.address = "127.0.0.1:18085", .body_max_bytes = 4096, .timeout_ms = 2000};
-    bench->listener = listener_new(bench->kit.base, &clock_system, &bench->listener_settings, on_take, bench, &err);
+    bench->listener_settings =
+        (struct listener_settings){.address = "127.0.0.1:18085", .body_max_bytes = 4096, .timeout_ms = 2000, .connections_max = 8};
+    bench->listener = listener_new(bench->kit.base, &clock_system, &bench->listener_settings, &handlers, bench, &err);
     assert_non_null(bench->listener);
-    if (http_kit_open(&bench->kit, "sms", yaml, &err) < 0 || listener_add(bench->listener, &bench->kit.settings, &err) != 1) {
+    size_t at_fault = 0;
+    if (http_kit_open(&bench->kit, "sms", yaml, &err) < 0 ||
+        listener_load(bench->listener, &bench->kit.settings, 1, &at_fault, &err) != 1) {
         fail_msg("%s", err.text);
     }
 }

@@ -68,6 +68,8 @@ static void on_take(void *ctx, const char *gateway, const struct provider_receip
     }
 }
 
+static const struct listener_handlers handlers = {.take = on_take};
+
 static void write_secret(struct bench *bench) {
     (void)snprintf(bench->secret_path, sizeof bench->secret_path, "/tmp/reach_test_listener_XXXXXX");
     int fd = mkstemp(bench->secret_path);
@@ -86,7 +88,8 @@ static void add_gateway(struct bench *bench, int i, const char *name, const char
         fail_msg("%s", err.text);
     }
     bench->gateways[i] = (struct gateway_settings){.name = name, .channel = "sms", .driver = "http", .driver_settings = settings};
-    if (listener_add(bench->listener, &bench->gateways[i], &err) != 1) {
+    size_t at_fault = 0;
+    if (listener_load(bench->listener, bench->gateways, (size_t)i + 1, &at_fault, &err) != i + 1) {
         fail_msg("%s", err.text);
     }
 }
@@ -107,10 +110,14 @@ static void begin(struct bench *bench, const char *cert_file, const char *key_fi
     bench->base = event_base_new();
     bench->port = free_port();
     (void)snprintf(bench->address, sizeof bench->address, "127.0.0.1:%d", bench->port);
-    bench->settings = (struct listener_settings){
-        .address = bench->address, .body_max_bytes = 4096, .timeout_ms = 2000, .cert_file = cert_file, .key_file = key_file};
+    bench->settings = (struct listener_settings){.address = bench->address,
+                                                 .body_max_bytes = 4096,
+                                                 .timeout_ms = 2000,
+                                                 .connections_max = 4,
+                                                 .cert_file = cert_file,
+                                                 .key_file = key_file};
     struct err err;
-    bench->listener = listener_new(bench->base, &clock_system, &bench->settings, on_take, bench, &err);
+    bench->listener = listener_new(bench->base, &clock_system, &bench->settings, &handlers, bench, &err);
     if (bench->listener == NULL) {
         fail_msg("%s", err.text);
     }
@@ -191,10 +198,10 @@ static void genuine_receipt_is_handed_on_and_answered_200(void **state) {
     assert_string_equal(bench.gateway, "kannel-1");
     assert_string_equal(bench.taken[0].ref, "k1");
     assert_string_equal(bench.taken[0].status, "delivered");
-    assert_int_equal(listener_counts(bench.listener)->taken, 1);
+    assert_int_equal(listener_count(bench.listener, LISTENER_TAKEN), 1);
     assert_status(&bench, GET("/receipts/kannel-1/s3cret?ref=k1&status=8"), 200); /* only pending */
     assert_int_equal(bench.n_taken, 1);
-    assert_int_equal(listener_counts(bench.listener)->pending, 1);
+    assert_int_equal(listener_count(bench.listener, LISTENER_PENDING), 1);
     end(&bench);
 }
 
@@ -241,8 +248,8 @@ static void fault_43_forged_garbled_and_lost_requests_change_nothing(void **stat
     assert_status(&bench, GET("/receipts/../receipts/kannel-1/s3cret?ref=k1&status=1"), 404);
     assert_status(&bench, "DELETE /receipts/kannel-1/s3cret HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 405);
     assert_int_equal(bench.n_taken, 0);
-    assert_int_equal(listener_counts(bench.listener)->forged, 3);
-    assert_int_equal(listener_counts(bench.listener)->garbled, 2);
+    assert_int_equal(listener_count(bench.listener, LISTENER_FORGED), 3);
+    assert_int_equal(listener_count(bench.listener, LISTENER_GARBLED), 2);
     end(&bench);
 }
 
@@ -264,8 +271,8 @@ static void provider_is_told_200_only_once_the_receipt_is_stored(void **state) {
     assert_status(&bench, GET("/receipts/kannel-1/s3cret?ref=k1&status=1"), 503);
     bench.manner = STORE_LATER;
     assert_status(&bench, GET("/receipts/kannel-1/s3cret?ref=k1&status=1"), 200);
-    assert_int_equal(listener_counts(bench.listener)->failed, 1);
-    assert_int_equal(listener_counts(bench.listener)->taken, 1);
+    assert_int_equal(listener_count(bench.listener, LISTENER_FAILED), 1);
+    assert_int_equal(listener_count(bench.listener, LISTENER_TAKEN), 1);
     end(&bench);
 }
 
@@ -304,8 +311,110 @@ static void provider_that_hangs_up_early_does_no_harm(void **state) {
         (void)event_base_loopexit(bench.base, &step);
         (void)event_base_dispatch(bench.base);
     }
-    assert_int_equal(listener_counts(bench.listener)->taken, bench.n_taken);
+    assert_int_equal(listener_count(bench.listener, LISTENER_TAKEN), bench.n_taken);
     assert_status(&bench, GET("/receipts/kannel-1/s3cret?ref=k2&status=1"), 200);
+    end(&bench);
+}
+
+/* Runs the loop until nobody is in any more or `ms` are over. */
+static void turn(struct bench *bench, int ms) {
+    struct timeval step = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    (void)event_base_loopexit(bench->base, &step);
+    (void)event_base_dispatch(bench->base);
+}
+
+/* Slowloris: peers that say a little now and then hold every place; each is cut when its life is over, and who waits gets in. */
+static void slow_peers_are_cut_and_do_not_keep_others_out(void **state) {
+    (void)state;
+    struct bench bench;
+    begin(&bench, NULL, NULL);
+    int fds[8];
+    for (size_t i = 0; i < 8; i++) { /* twice as many as there are places */
+        fds[i] = connect_to(bench.port);
+        assert_true(fds[i] >= 0);
+        assert_int_equal(send(fds[i], "GET /receipts/", 14, MSG_NOSIGNAL), 14);
+    }
+    for (int i = 0; i < 600 && listener_cut(bench.listener) < 8; i++) {
+        for (size_t k = 0; k < 8; k++) {
+            (void)send(fds[k], "x", 1, MSG_NOSIGNAL); /* never silent for long */
+        }
+        turn(&bench, 50);
+    }
+    assert_int_equal(listener_cut(bench.listener), 8);
+    for (size_t i = 0; i < 8; i++) {
+        (void)close(fds[i]);
+    }
+    assert_status(&bench, GET("/receipts/kannel-1/s3cret?ref=k1&status=1"), 200);
+    end(&bench);
+}
+
+static void many_receipts_follow_one_another_on_few_places(void **state) {
+    (void)state;
+    struct bench bench;
+    begin(&bench, NULL, NULL);
+    for (int i = 0; i < 20; i++) {
+        bench.n_taken = 0;
+        assert_status(&bench, GET("/receipts/kannel-1/s3cret?ref=k1&status=1"), 200);
+    }
+    assert_int_equal(listener_count(bench.listener, LISTENER_TAKEN), 20);
+    end(&bench);
+}
+
+static void provider_is_told_when_to_come_again(void **state) {
+    (void)state;
+    struct bench bench;
+    begin(&bench, NULL, NULL);
+    bench.manner = STORE_FAILS;
+    static const char request[] = GET("/receipts/kannel-1/s3cret?ref=k1&status=1");
+    const char *reply = talk(&bench, request, sizeof request - 1);
+    assert_non_null(strstr(reply, "503"));
+    assert_non_null(strstr(reply, "Retry-After: "));
+    end(&bench);
+}
+
+static void gateways_are_replaced_as_a_whole_or_not_at_all(void **state) {
+    (void)state;
+    struct bench bench;
+    begin(&bench, NULL, NULL);
+    struct gateway_settings next[2] = {bench.gateways[1], bench.gateways[0]};
+    size_t at_fault = 9;
+    struct err err;
+    struct http_settings broken = *(const struct http_settings *)bench.gateways[0].driver_settings;
+    broken.receipt_secret_file = "/nowhere/secret";
+    next[1].driver_settings = &broken;
+    assert_int_equal(listener_load(bench.listener, next, 2, &at_fault, &err), -1);
+    assert_int_equal(at_fault, 1);
+    assert_status(&bench, GET("/receipts/kannel-1/s3cret?ref=k1&status=1"), 200); /* as before */
+    assert_int_equal(listener_load(bench.listener, next, 1, &at_fault, &err), 1);
+    assert_true(listener_is_settled(bench.listener));
+    assert_status(&bench, GET("/receipts/kannel-1/s3cret?ref=k1&status=1"), 404);
+    end(&bench);
+}
+
+static void gateways_that_are_replaced_stay_until_their_last_request_is_answered(void **state) {
+    (void)state;
+    struct bench bench;
+    begin(&bench, NULL, NULL);
+    bench.manner = STORE_NEVER;
+    int fd = connect_to(bench.port);
+    static const char request[] = GET("/receipts/kannel-1/s3cret?ref=k1&status=1");
+    assert_int_equal(send(fd, request, sizeof request - 1, MSG_NOSIGNAL), sizeof request - 1);
+    for (int i = 0; i < 400 && bench.n_taken == 0; i++) {
+        turn(&bench, 5);
+    }
+    assert_int_equal(bench.n_taken, 1);
+    size_t at_fault = 0;
+    struct err err;
+    assert_int_equal(listener_load(bench.listener, bench.gateways, 2, &at_fault, &err), 2);
+    assert_false(listener_is_settled(bench.listener));
+    bench.stored(bench.stored_ctx, true);
+    assert_true(listener_is_settled(bench.listener));
+    char reply[64] = "";
+    for (int i = 0; i < 400 && recv(fd, reply, sizeof reply - 1, MSG_DONTWAIT) <= 0; i++) {
+        turn(&bench, 5);
+    }
+    assert_int_equal(strncmp(reply, "HTTP/1.1 200 ", 13), 0);
+    (void)close(fd);
     end(&bench);
 }
 
@@ -314,9 +423,9 @@ static void plain_http_is_refused_beyond_loopback(void **state) {
     static const char *const addresses[] = {"0.0.0.0:18085", "[::]:18085", "nonsense", "127.0.0.1:99999"};
     struct event_base *base = event_base_new();
     for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
-        struct listener_settings settings = {.address = addresses[i], .body_max_bytes = 4096, .timeout_ms = 1000};
+        struct listener_settings settings = {.address = addresses[i], .body_max_bytes = 4096, .timeout_ms = 1000, .connections_max = 4};
         struct err err;
-        assert_null(listener_new(base, &clock_system, &settings, on_take, NULL, &err));
+        assert_null(listener_new(base, &clock_system, &settings, &handlers, NULL, &err));
         assert_string_equal(err.member, "listener.address");
     }
     event_base_free(base);
@@ -393,6 +502,11 @@ int main(void) {
         cmocka_unit_test(provider_is_told_200_only_once_the_receipt_is_stored),
         cmocka_unit_test(listener_can_close_while_a_receipt_is_being_stored),
         cmocka_unit_test(provider_that_hangs_up_early_does_no_harm),
+        cmocka_unit_test(slow_peers_are_cut_and_do_not_keep_others_out),
+        cmocka_unit_test(many_receipts_follow_one_another_on_few_places),
+        cmocka_unit_test(provider_is_told_when_to_come_again),
+        cmocka_unit_test(gateways_are_replaced_as_a_whole_or_not_at_all),
+        cmocka_unit_test(gateways_that_are_replaced_stay_until_their_last_request_is_answered),
         cmocka_unit_test(plain_http_is_refused_beyond_loopback),
         cmocka_unit_test(tls_listener_speaks_tls_and_nothing_else),
     };

@@ -323,6 +323,38 @@ static void only_certificates_of_amazon_hosts_may_be_fetched(void **state) {
     }
 }
 
+static void subscription_is_confirmed_at_amazon_hosts_only(void **state) {
+    (void)state;
+    static const struct {
+        const char *type;
+        const char *url;
+        bool ok;
+    } cases[] = {{"SubscriptionConfirmation",
+                  "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=arn:aws:sns:eu-west-1:1:t&Token=2336412f37",
+                  true},
+                 {"Notification", "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=2336412f37", false},
+                 {"SubscriptionConfirmation", "http://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=2", false},
+                 {"SubscriptionConfirmation", "https://169.254.169.254/?sns.eu-west-1.amazonaws.com/", false},
+                 {"SubscriptionConfirmation", "https://sns.eu-west-1.amazonaws.com@evil.example/?a=b", false},
+                 {"SubscriptionConfirmation", "https://sns.eu-west-1.amazonaws.com.evil.example/?a=b", false},
+                 {"SubscriptionConfirmation", "https://sns.eu-west-1.amazonaws.com/?a=b c", false},
+                 {"SubscriptionConfirmation", "", false}};
+    struct bench bench;
+    begin(&bench, "aws-sns");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_t *message = json_pack("{s:s,s:s}", "Type", cases[i].type, "SubscribeURL", cases[i].url);
+        char *text = json_dumps(message, JSON_COMPACT);
+        set_body(&bench, text);
+        const char *url = receipt_subscription_url(bench.rule, &bench.request, &bench.arena);
+        if (cases[i].ok ? url == NULL || strcmp(url, cases[i].url) != 0 : url != NULL) {
+            fail_msg("%s", cases[i].url);
+        }
+        free(text);
+        json_decref(message);
+    }
+    arena_fini(&bench.arena);
+}
+
 static char *bio_take(BIO *bio) {
     char *data = NULL;
     long len = BIO_get_mem_data(bio, &data);
@@ -387,7 +419,12 @@ static void message_that_sns_validator_takes_is_genuine_and_a_changed_one_is_not
         set_body(&bench, one);
         assert_string_equal(receipt_certificate_url(bench.rule, &bench.request, &bench.arena),
                             "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem");
+        assert_int_equal(verify(&bench, certificate), -1);   /* no topic is configured */
+        bench.request.topic = "arn:aws:sns:eu-west-1:666:t"; /* Amazon signs everybody's topics */
+        assert_int_equal(verify(&bench, certificate), -1);
+        bench.request.topic = "arn:aws:sns:eu-west-1:1:t";
         assert_int_equal(verify(&bench, certificate), 0);
+        assert_false(receipt_is_subscription(bench.rule, &bench.request));
         assert_reads(&bench, "34d9", "delivered", "");
         assert_int_equal(verify(&bench, other_certificate), -1);
         assert_int_equal(verify(&bench, "no certificate"), -1);
@@ -468,6 +505,7 @@ int main(void) {
         cmocka_unit_test(receipt_of_plivo_has_the_signature_plivos_sdk_takes),
         cmocka_unit_test(fault_43_receipt_of_messagebird_forged_or_stale_is_refused),
         cmocka_unit_test(only_certificates_of_amazon_hosts_may_be_fetched),
+        cmocka_unit_test(subscription_is_confirmed_at_amazon_hosts_only),
         cmocka_unit_test(message_that_sns_validator_takes_is_genuine_and_a_changed_one_is_not),
         cmocka_unit_test(secret_path_opens_only_for_the_secret),
         cmocka_unit_test(json_receipts_of_a_webhook_are_strict_json),
