@@ -149,7 +149,9 @@ static void __attribute__((noreturn)) be_provider(int port, const char *request,
     char text[REPLY_MAX];
     if (fd >= 0 && send(fd, request, len, MSG_NOSIGNAL) == (ssize_t)len) {
         for (ssize_t n; (n = recv(fd, text, sizeof text, 0)) > 0;) {
-            (void)write(out_fd, text, (size_t)n);
+            if (write(out_fd, text, (size_t)n) != n) {
+                _exit(1);
+            }
         }
     }
     _exit(0);
@@ -457,7 +459,9 @@ static void __attribute__((noreturn)) be_tls_provider(int port, const char *requ
     char text[REPLY_MAX];
     if (SSL_set_fd(ssl, connect_to(port)) == 1 && SSL_connect(ssl) == 1 && SSL_write(ssl, request, (int)strlen(request)) > 0) {
         int n = SSL_read(ssl, text, sizeof text);
-        (void)write(out_fd, text, n < 0 ? 0 : (size_t)n);
+        if (n < 0 || write(out_fd, text, (size_t)n) != n) {
+            _exit(1);
+        }
     }
     _exit(0);
 }
