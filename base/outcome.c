@@ -24,7 +24,9 @@ void outcome_set(struct outcome *outcome, enum outcome_kind kind, enum outcome_b
     outcome->kind = kind;
     outcome->blame = blame;
     outcome->retry_after_ms = -1;
-    (void)snprintf(outcome->code, sizeof outcome->code, "%s", code == NULL ? "" : code);
+    if (code != NULL) {
+        memcpy(outcome->code, code, strnlen(code, sizeof outcome->code - 1));
+    }
     va_list args;
     va_start(args, format);
     (void)vsnprintf(outcome->reason, sizeof outcome->reason, format, args);

@@ -1,8 +1,7 @@
 /* curl_loop: see curl_loop.h. The only file that knows libcurl.
  *
- * libcurl's multi_socket interface tells which sockets to watch and when to come back (on_socket, on_timer); libevent does the
- * watching; every event goes back in through curl_multi_socket_action, after which finished transfers are collected. A
- * watcher may be freed inside that call, so event callbacks carry the loop, never the watcher.
+ * libcurl's multi_socket interface tells which sockets to watch and when to come back (on_socket, on_timer); socket_watch.c and
+ * libevent do the watching; every event goes back in through curl_multi_socket_action, after which finished transfers are collected.
  *
  * Exactly one request on the wire. When a kept-alive connection turns out to be dead, libcurl silently sends the request again
  * on a new one, also a POST whose first copy the peer has read. The pre-request callback, which libcurl calls before each
@@ -16,11 +15,13 @@
  *
  * Bodies stay far below the size (1 MiB) from which libcurl would wait for 100 Continue, one more way to send a body twice.
  *
- * Easy handles are used again: setting one up costs a quarter of a request. It does not retry, queue or judge an answer. */
+ * Easy handles are used again, with the URL and header lines of their last request where these are the same: setting one up costs a
+ * quarter of a request. It does not retry, queue or judge an answer. */
 #include "channels/curl_loop.h"
 
 #include "base/buf.h"
 #include "channels/curl_address.h"
+#include "channels/socket_watch.h"
 
 #include <assert.h>
 #include <curl/curl.h>
@@ -28,14 +29,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum stop { STOP_NONE, STOP_AGAIN, STOP_LATE, STOP_PRIVATE };
 
 struct transfer {
     struct curl_loop *loop;
     CURL *easy;
-    struct curl_slist *headers;
-    struct buf body; /* of the answer */
+    struct buf url;             /* what the handle holds, */
+    struct curl_slist *headers; /* as long as the next request has the same */
+    struct buf body;            /* of the answer */
     bool body_cut;
     bool has_account; /* the handle holds a user name */
     enum stop stop;
@@ -55,14 +58,7 @@ struct curl_loop {
     struct event *timer;
     struct transfer *idle;
     struct transfer *busy;
-    struct watch *spare; /* watchers without a socket */
-};
-
-/* One socket that libcurl wants watched. */
-struct watch {
-    struct event *event;
-    int libcurl_wants; /* CURL_POLL_* */
-    struct watch *next;
+    struct socket_watches *watches;
 };
 
 /* ---- answers --------------------------------------------------------------------------------------------------------- */
@@ -132,8 +128,6 @@ static void finish(struct transfer *transfer, CURLcode result) {
     take_from_busy(transfer);
     struct curl_answer answer = describe(transfer, result);
     transfer->done(transfer->ctx, &answer);
-    curl_slist_free_all(transfer->headers);
-    transfer->headers = NULL;
     transfer->next = loop->idle;
     loop->idle = transfer;
 }
@@ -152,10 +146,10 @@ static void collect(struct curl_loop *loop) {
 
 /* ---- between libcurl and libevent ------------------------------------------------------------------------------------ */
 
-static void on_ready(evutil_socket_t fd, short what, void *arg) {
-    struct curl_loop *loop = arg;
+static void on_ready(void *ctx, int fd, int ready) {
+    struct curl_loop *loop = ctx;
     int running = 0;
-    int flags = ((what & EV_READ) != 0 ? CURL_CSELECT_IN : 0) | ((what & EV_WRITE) != 0 ? CURL_CSELECT_OUT : 0);
+    int flags = ((ready & SOCKET_READ) != 0 ? CURL_CSELECT_IN : 0) | ((ready & SOCKET_WRITE) != 0 ? CURL_CSELECT_OUT : 0);
     (void)curl_multi_socket_action(loop->multi, fd, flags, &running);
     collect(loop);
 }
@@ -175,65 +169,21 @@ static int on_timer(CURLM *multi, long wait_ms, void *arg) {
     if (wait_ms < 0) {
         return event_del(loop->timer) < 0 ? -1 : 0;
     }
+    if (wait_ms == 0) { /* after what is ready by now, without asking the kernel again before */
+        event_active(loop->timer, EV_TIMEOUT, 1);
+        return 0;
+    }
     struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
     return event_add(loop->timer, &wait) < 0 ? -1 : 0;
 }
 
-static void watch_free(struct watch *watch) {
-    if (watch != NULL) {
-        event_free(watch->event);
-        free(watch);
-    }
-}
-
-/* A watcher out of the spare ones or a new one; NULL when there is no memory. */
-static struct watch *watch_get(struct curl_loop *loop) {
-    struct watch *watch = loop->spare;
-    if (watch != NULL) {
-        loop->spare = watch->next;
-        return watch;
-    }
-    watch = calloc(1, sizeof *watch);
-    if (watch != NULL) {
-        watch->event = event_new(loop->base, -1, 0, on_ready, loop);
-        if (watch->event == NULL) {
-            free(watch);
-            return NULL;
-        }
-    }
-    return watch;
-}
-
 static int on_socket(CURL *easy, curl_socket_t fd, int wants, void *arg, void *socket_arg) {
     (void)easy;
+    (void)socket_arg;
     struct curl_loop *loop = arg;
-    struct watch *watch = socket_arg;
-    if (wants == CURL_POLL_REMOVE) {
-        if (watch != NULL) {
-            (void)event_del(watch->event);
-            watch->next = loop->spare;
-            loop->spare = watch;
-            (void)curl_multi_assign(loop->multi, fd, NULL);
-        }
-        return 0;
-    }
-    if (watch == NULL) {
-        watch = watch_get(loop);
-        if (watch == NULL || curl_multi_assign(loop->multi, fd, watch) != CURLM_OK) {
-            watch_free(watch);
-            return -1;
-        }
-    } else if (watch->libcurl_wants == wants) {
-        return 0;
-    } else {
-        (void)event_del(watch->event);
-    }
-    watch->libcurl_wants = wants;
-    short what = (short)(EV_PERSIST | ((wants & CURL_POLL_IN) != 0 ? EV_READ : 0) | ((wants & CURL_POLL_OUT) != 0 ? EV_WRITE : 0));
-    if (event_assign(watch->event, loop->base, fd, what, on_ready, loop) < 0) {
-        return -1;
-    }
-    return event_add(watch->event, NULL) < 0 ? -1 : 0;
+    int wanted =
+        wants == CURL_POLL_REMOVE ? 0 : ((wants & CURL_POLL_IN) != 0 ? SOCKET_READ : 0) | ((wants & CURL_POLL_OUT) != 0 ? SOCKET_WRITE : 0);
+    return socket_watch_want(loop->watches, fd, wanted);
 }
 
 /* ---- callbacks of one transfer --------------------------------------------------------------------------------------- */
@@ -265,7 +215,19 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
         return CURL_SOCKET_BAD;
     }
     transfer->stop = STOP_NONE; /* another address of the same name may have been refused before */
-    return socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
+    if (fd >= 0 && socket_watch_opened(transfer->loop->watches, fd) < 0) {
+        (void)close(fd);
+        return CURL_SOCKET_BAD;
+    }
+    return fd;
+}
+
+/* Belongs to the connection, which may outlive the transfer that opened it. */
+static int on_close(void *arg, curl_socket_t fd) {
+    struct curl_loop *loop = arg;
+    socket_watch_closing(loop->watches, fd);
+    return close(fd);
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg) {
@@ -289,6 +251,7 @@ static void transfer_free(struct transfer *transfer) {
     }
     curl_easy_cleanup(transfer->easy);
     curl_slist_free_all(transfer->headers);
+    buf_fini(&transfer->url);
     buf_fini(&transfer->body);
     free(transfer);
 }
@@ -318,6 +281,8 @@ static CURLcode set_up(struct transfer *transfer) {
     SET(CURLOPT_FORBID_REUSE, limits->keep_alive_ms < 1000 ? 1L : 0L);
     SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
     SET(CURLOPT_OPENSOCKETDATA, transfer);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    SET(CURLOPT_CLOSESOCKETDATA, transfer->loop);
     SET(CURLOPT_PREREQFUNCTION, on_request);
     SET(CURLOPT_PREREQDATA, transfer);
     SET(CURLOPT_WRITEFUNCTION, on_body);
@@ -357,28 +322,46 @@ static struct transfer *transfer_get(struct curl_loop *loop, struct err *err) {
     return transfer;
 }
 
-static int add_header(struct transfer *transfer, const char *line) {
-    struct curl_slist *longer = curl_slist_append(transfer->headers, line);
-    if (longer == NULL) {
-        return -1;
-    }
-    transfer->headers = longer;
-    return 0;
-}
-
-static int set_headers(struct transfer *transfer, const struct curl_request *request) {
-    for (size_t i = 0; i < request->n_headers; i++) {
-        if (add_header(transfer, request->headers[i]) < 0) {
-            return -1;
+static bool has_headers(const struct transfer *transfer, const struct curl_request *request) {
+    const struct curl_slist *at = transfer->headers;
+    for (size_t i = 0; i < request->n_headers; i++, at = at->next) {
+        if (at == NULL || strcmp(at->data, request->headers[i]) != 0) {
+            return false;
         }
     }
-    return 0;
+    return at == NULL;
+}
+
+static CURLcode set_headers(struct transfer *transfer, const struct curl_request *request) {
+    if (has_headers(transfer, request)) {
+        return CURLE_OK;
+    }
+    curl_slist_free_all(transfer->headers);
+    transfer->headers = NULL;
+    for (size_t i = 0; i < request->n_headers; i++) {
+        struct curl_slist *longer = curl_slist_append(transfer->headers, request->headers[i]);
+        if (longer == NULL) {
+            return CURLE_OUT_OF_MEMORY;
+        }
+        transfer->headers = longer;
+    }
+    return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
+}
+
+static CURLcode set_url(struct transfer *transfer, const char *url) {
+    struct buf *held = &transfer->url;
+    if (held->len > 0 && strcmp(held->data, url) == 0) {
+        return CURLE_OK;
+    }
+    buf_reset(held);
+    buf_puts(held, url);
+    return held->failed ? CURLE_OUT_OF_MEMORY : curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
 }
 
 static CURLcode set_request(struct transfer *transfer, const struct curl_request *request) {
     CURL *easy = transfer->easy;
-    CURLcode bad = CURLE_OK;
-    SET(CURLOPT_URL, request->url);
+    CURLcode bad = set_url(transfer, request->url);
+    bad = bad != CURLE_OK ? bad : set_headers(transfer, request);
     if (request->body != NULL) {
         SET(CURLOPT_POST, 1L);
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
@@ -388,7 +371,6 @@ static CURLcode set_request(struct transfer *transfer, const struct curl_request
     }
     bool implied = strcmp(request->method, request->body != NULL ? "POST" : "GET") == 0;
     SET(CURLOPT_CUSTOMREQUEST, implied ? NULL : request->method);
-    SET(CURLOPT_HTTPHEADER, transfer->headers);
     if (request->username != NULL || transfer->has_account) {
         SET(CURLOPT_USERNAME, request->username);
         SET(CURLOPT_PASSWORD, request->password);
@@ -412,7 +394,7 @@ int curl_loop_start(struct curl_loop *loop, const struct curl_request *request, 
     transfer->not_after_mono_ms = request->not_after_mono_ms;
     transfer->done = done;
     transfer->ctx = ctx;
-    CURLcode result = set_headers(transfer, request) < 0 ? CURLE_OUT_OF_MEMORY : set_request(transfer, request);
+    CURLcode result = set_request(transfer, request);
     if (result != CURLE_OK || curl_multi_add_handle(loop->multi, transfer->easy) != CURLM_OK) {
         transfer_free(transfer);
         return err_set(err, ERR_NET, "libcurl does not take the request: %s", curl_easy_strerror(result));
@@ -456,7 +438,8 @@ struct curl_loop *curl_loop_new(struct event_base *base, const struct clock *clo
     loop->limits = *limits;
     loop->multi = curl_multi_init();
     loop->timer = evtimer_new(base, on_time, loop);
-    if (loop->multi == NULL || loop->timer == NULL || set_up_multi(loop) != CURLM_OK) {
+    loop->watches = socket_watches_new(base, on_ready, loop);
+    if (loop->multi == NULL || loop->timer == NULL || loop->watches == NULL || set_up_multi(loop) != CURLM_OK) {
         curl_loop_free(loop);
         (void)err_no_memory(err);
         return NULL;
@@ -478,10 +461,7 @@ void curl_loop_free(struct curl_loop *loop) {
     if (loop->multi != NULL) {
         (void)curl_multi_cleanup(loop->multi);
     }
-    for (struct watch *next, *watch = loop->spare; watch != NULL; watch = next) {
-        next = watch->next;
-        watch_free(watch);
-    }
+    socket_watches_free(loop->watches);
     if (loop->timer != NULL) {
         event_free(loop->timer);
     }

@@ -112,10 +112,9 @@ const struct http_rule *http_rule_new(const struct http_description *description
 /* ---- judging --------------------------------------------------------------------------------------------------------- */
 
 static bool status_matches(const char *pattern, int status) {
-    char text[16];
-    (void)snprintf(text, sizeof text, "%03d", status);
+    const int digits[3] = {status / 100, status / 10 % 10, status % 10};
     for (size_t i = 0; i < 3; i++) {
-        if (pattern[i] != 'x' && pattern[i] != text[i]) {
+        if (pattern[i] != 'x' && pattern[i] != '0' + digits[i]) {
             return false;
         }
     }

@@ -1,6 +1,6 @@
 /* bench_http: the http driver beside a bare libcurl multi loop, same nginx, same requests, same number at once, in one run.
  *
- *   bench_http [REQUESTS] [AT-ONCE]
+ *   bench_http [REQUESTS] [AT-ONCE] [bare|driver]       one side only: for a profiler
  *
  * Both send the same JSON by POST over kept-alive connections and read the same small JSON answer; the driver also fills
  * templates, guards against a second POST, and judges the answer. Rounds alternate, the best of each counts. Prints one line each with
@@ -130,7 +130,7 @@ static CURL *bare_easy(const char *url, struct curl_slist *headers) {
     CURL *easy = curl_easy_init();
     if (easy == NULL || curl_easy_setopt(easy, CURLOPT_URL, url) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body) != CURLE_OK || curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) != CURLE_OK ||
-        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ignore) != CURLE_OK) {
+        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ignore) != CURLE_OK || curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) != CURLE_OK) {
         die("libcurl");
     }
     return easy;
@@ -284,9 +284,14 @@ int main(int argc, char **argv) {
     pid_t nginx = start_nginx(dir, load.port);
     struct result bare = {0};
     struct result driver = {0};
+    const char *only = argc > 3 ? argv[3] : "";
     for (int i = 0; i < ROUNDS; i++) {
-        measure(bare_run, &load, &bare);
-        measure(driver_run, &load, &driver);
+        if (strcmp(only, "driver") != 0) {
+            measure(bare_run, &load, &bare);
+        }
+        if (strcmp(only, "bare") != 0) {
+            measure(driver_run, &load, &driver);
+        }
     }
     (void)kill(nginx, SIGKILL);
     (void)waitpid(nginx, NULL, 0);
