@@ -138,7 +138,7 @@ static const struct provider_case providers[] = {
                  {"HTTP/1.1 202 Accepted", "3: Queued for later delivery", OUTCOME_SENT, BLAME_NONE, "0123456789abcdef"},
                  {"HTTP/1.1 403 Forbidden", "4: Authorization failed for sendsms", OUTCOME_RETRY, BLAME_ACCOUNT, ""},
                  {"HTTP/1.1 503 Unavailable", "Temporal failure, try again later.", OUTCOME_RETRY, BLAME_GATEWAY, ""},
-                 {"HTTP/1.1 202 Accepted", "<html>", OUTCOME_UNKNOWN, BLAME_NONE, ""}}},
+                 {"HTTP/1.1 202 Accepted", "<html>", OUTCOME_UNKNOWN, BLAME_NONE, "0123456789abcdef"}}},
     {.name = "ntfy",
      .channel = "push",
      .settings = "variables: {",
@@ -161,7 +161,7 @@ static const struct provider_case providers[] = {
      .request = {"Authorization: Bearer s\r\n", "Idempotency-Key: 0123456789abcdef\r\n", "\"notice\":\"mail-password-disabled\"",
                  "\"severity\":\"critical\""},
      .answers = {{"HTTP/1.1 204 No Content", "", OUTCOME_SENT, BLAME_NONE, "0123456789abcdef"},
-                 {"HTTP/1.1 500 Oops", "", OUTCOME_UNKNOWN, BLAME_NONE, ""}}},
+                 {"HTTP/1.1 500 Oops", "", OUTCOME_UNKNOWN, BLAME_NONE, "0123456789abcdef"}}},
 };
 
 static void open_provider(struct http_kit *kit, const struct provider_case *provider, int port) {
