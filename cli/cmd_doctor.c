@@ -90,7 +90,7 @@ static void look_at_server(struct doctor *doctor, struct store *store) {
         return;
     }
     const char *version = view_get(server, "redis_version");
-    (void)snprintf(text, sizeof text, "version %s at %s", version == NULL ? "unknown" : version, doctor->ctl->settings.redis.address);
+    (void)snprintf(text, sizeof text, "version %s at %s", version == NULL ? "unknown" : version, store_address(store));
     finding(doctor, "redis", version != NULL, text);
     look_at_setting(doctor, server, "role", "master", "reachd needs the master");
     look_at_setting(doctor, server, "aof_enabled", "1", "set appendonly yes, or a crash loses jobs");

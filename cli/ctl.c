@@ -52,6 +52,7 @@ const struct settings *ctl_settings(struct ctl *ctl, struct err *err) {
         }
         if (ctl->globals.redis != NULL) {
             ctl->settings.redis.address = ctl->globals.redis;
+            ctl->settings.redis.sentinels.n = 0;
         }
         ctl->has_settings = true;
     }

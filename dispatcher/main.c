@@ -159,6 +159,7 @@ static int start(const struct options *options, struct settings *settings, struc
             goto out;
         }
         settings->redis.address = standalone_address(own);
+        settings->redis.sentinels.n = 0;
         log_info("redis-server runs at %s", settings->redis.address);
     }
     if (settings->journal.directory == NULL) {

@@ -9,6 +9,7 @@
  * Guarantees: a notice whose record has another token or state is left alone, so replaying twice, or beside another reachd, changes
  * nothing; a notice that this worker has in its hands is left to it. A notice in its first attempt has no kept job: it comes by itself,
  * with its stream entry, when this consumer reads its own pending entries again, and is resumed in the same way.
+ * What Redis has lost more of than a result is told, notice by notice (F21).
  * Fails: for want of memory; then those notices come back after their lease and are resumed in the same way. */
 #include "dispatcher/replay.h"
 
@@ -33,6 +34,18 @@ static void batch_free(struct batch *batch) {
     free(batch);
 }
 
+/* A Redis that was put back in time (a stale replica was promoted, its last second was lost) may not even have the intent any more. The
+ * notice is worked on from its earlier state, and the message goes out again, under the same key. */
+static void tell_lost_intent(struct worker *w, const char *id, uint64_t fence) {
+    struct outcome outcome;
+    int64_t retention_ms = w->place.settings->redis.retention_ms;
+    int64_t age_ms = clock_wall_ms(w->place.clock) - queue_fence_at_ms(fence);
+    bool may_be_archived = retention_ms > 0 && age_ms >= retention_ms;
+    if (!may_be_archived && journal_find(w->place.journal, id, fence, &outcome) == 1 && outcome.kind == OUTCOME_SENT) {
+        log_warning("notice %s: it was sent, but Redis has lost the record of that; a second copy with the same key may follow", id);
+    }
+}
+
 /* What is left to do is the due work among what was found; the rest is settled, or comes with its stream entry. */
 static void on_found(void *ctx, const struct queue_found *found, size_t n, struct arena *arena_take) {
     struct batch *batch = ctx;
@@ -41,6 +54,9 @@ static void on_found(void *ctx, const struct queue_found *found, size_t n, struc
     size_t n_due = 0;
     for (size_t i = 0; due != NULL && i < n; i++) {
         const struct queue_record *held = &found[i].held;
+        if (!held->found || held->fence < batch->fences[i]) {
+            tell_lost_intent(w, batch->ids[i], batch->fences[i]);
+        }
         if (!held->found || held->state != NOTICE_SENDING || held->fence != batch->fences[i]) {
             journal_forget(w->place.journal, batch->fences[i]);
         } else if (held->job != NULL) {

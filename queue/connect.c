@@ -8,10 +8,11 @@
  * connection (F03). Tries follow one another with exponential backoff and full jitter, at most 5 s apart.
  *
  * How it fails: unsafe settings, NOAUTH, WRONGPASS and NOPERM are fatal; everything else is waited out, told once.
- * Does not: kill scripts, change settings of Redis, or fail over by itself. */
+ * Does not: kill scripts, change settings of Redis, or know who the master is (sentinel.c does). */
 #include "queue/inside.h"
 
 #include "base/log.h"
+#include "queue/dial.h"
 
 #include <assert.h>
 #include <hiredis/adapters/libevent.h>
@@ -61,9 +62,16 @@ int connect_send(struct queue *queue, struct command *command, redisCallbackFn *
 
 /* ---- loss ---------------------------------------------------------------------------------------------------------- */
 
+/* What it is called in messages: the address, or the master's name while nobody knows its address. */
+static const char *place(const struct queue *queue) {
+    return queue->address[0] != '\0'          ? queue->address
+           : queue->settings->sentinels.n > 0 ? queue->settings->master
+                                              : queue->settings->address;
+}
+
 static void tell_lost(struct queue *queue, const char *why) {
     struct err err;
-    (void)err_set(&err, ERR_REDIS, "Redis at %s: %s", queue->settings->address, why);
+    (void)err_set(&err, ERR_REDIS, "Redis at %s: %s", place(queue), why);
     if (!queue->told_lost && queue->handlers->lost != NULL) {
         queue->told_lost = true;
         queue->handlers->lost(queue->ctx, &err);
@@ -106,7 +114,7 @@ void connect_fatal(struct queue *queue, const char *text) {
         return;
     }
     queue->dead = true;
-    (void)err_set(&err, ERR_REDIS, "Redis at %s: %s", queue->settings->address, text);
+    (void)err_set(&err, ERR_REDIS, "Redis at %s: %s", place(queue), text);
     redisAsyncContext *redis = queue->redis;
     forget(queue);
     if (redis != NULL) {
@@ -216,6 +224,7 @@ static void become_ready(struct queue *queue) {
     queue->backoff = 0;
     connect_well(queue);
     library_load(queue);
+    sentinel_listen(queue);
     calls_send(queue);
     queue->handlers->ready(queue->ctx);
     if (queue->ready) {
@@ -449,55 +458,24 @@ static void on_connected(const redisAsyncContext *redis, int status) {
     come_back(queue);
 }
 
-static redisAsyncContext *dial(const char *address) {
-    if (strncmp(address, "unix:", 5) == 0) {
-        return redisAsyncConnectUnix(address + 5);
-    }
-    char host[408];
-    const char *colon = strrchr(address, ':');
-    (void)snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
-    redisAsyncContext *redis = redisAsyncConnect(host, (int)strtol(colon + 1, NULL, 10));
-    if (redis != NULL && redis->err == 0) {
-        (void)redisEnableKeepAlive(&redis->c);
-    }
-    return redis;
+void connect_failed(struct queue *queue, const char *why) {
+    tell_lost(queue, why);
+    come_back(queue);
 }
 
-/* hiredis allocates an array as long as its header claims before a single element has come. No answer of ours is nearly as long as
- * this; a header that claims more ends the connection. */
-enum { ELEMENTS_MAX = 1 << 22 };
-
-static redisReplyObjectFunctions guarded;
-static void *(*create_array)(const redisReadTask *task, int elements);
-
-static void *create_array_of_sane_size(const redisReadTask *task, int elements) {
-    return elements > ELEMENTS_MAX ? NULL : create_array(task, elements);
-}
-
-static void guard_reader(redisReader *reader) {
-    if (create_array == NULL) {
-        guarded = *reader->fn;
-        create_array = guarded.createArray;
-        guarded.createArray = create_array_of_sane_size;
-    }
-    reader->fn = &guarded;
-    reader->maxbuf = 0; /* keep the buffer between replies */
-}
-
-static void try_once(struct queue *queue) {
-    redisAsyncContext *redis = dial(queue->settings->address);
+void connect_to(struct queue *queue, const char *address) {
+    (void)snprintf(queue->address, sizeof queue->address, "%s", address);
+    redisAsyncContext *redis = dial_async(queue->address);
     if (redis == NULL || redis->err != 0) {
         char text[160];
         (void)snprintf(text, sizeof text, "%s", redis == NULL ? "out of memory" : redis->errstr);
         if (redis != NULL) {
             redisAsyncFree(redis);
         }
-        tell_lost(queue, text);
-        come_back(queue);
+        connect_failed(queue, text);
         return;
     }
     redis->data = queue;
-    guard_reader(redis->c.reader);
     queue->redis = redis;
     (void)redisLibeventAttach(redis, queue->base);
     (void)redisAsyncSetConnectCallback(redis, on_connected);
@@ -510,8 +488,13 @@ static void on_reconnect(evutil_socket_t fd, short what, void *ctx) {
     (void)fd;
     (void)what;
     struct queue *queue = ctx;
-    if (queue->redis == NULL && !queue->dead) {
-        try_once(queue);
+    if (queue->redis != NULL || queue->dead) {
+        return;
+    }
+    if (queue->settings->sentinels.n > 0) {
+        sentinel_ask(queue);
+    } else {
+        connect_to(queue, queue->settings->address);
     }
 }
 

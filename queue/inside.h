@@ -2,6 +2,8 @@
  *
  *   queue.c    the object: made, freed, room, tokens
  *   connect.c  one connection: greeting, settings check, groups, loss, backoff
+ *   sentinel.c who is the master, where sentinels know
+ *   dial.c     opens connections
  *   calls.c    commands that must be answered: kept until they are, sent again after a loss
  *   apply.c    a batch of changes -> one call of a script; its answers
  *   settle.c   the same for refusals, control jobs, receipts
@@ -91,6 +93,18 @@ struct sweep {
     bool with_worker; /* a page of finished notices is being archived */
 };
 
+/* Where sentinels are asked who is the master. */
+struct sentinel {
+    size_t at;                    /* which of them comes next */
+    size_t n_asked;               /* in this round */
+    redisAsyncContext *asking;    /* NULL: nobody is being asked */
+    redisAsyncContext *listening; /* NULL: nobody is being listened to */
+    struct event *timer;          /* of the question */
+    struct event *listen_timer;   /* until the next try to listen */
+};
+
+enum { ADDRESS_TEXT_MAX = 408 };
+
 struct queue {
     struct event_base *base;
     const struct clock *clock;
@@ -101,10 +115,13 @@ struct queue {
     struct queue_keys keys;
     struct script scripts[SCRIPT_COUNT];
     const char *consumer;
-    const char *password; /* or NULL */
+    const char *password;          /* or NULL */
+    const char *sentinel_password; /* or NULL */
 
     /* connection */
-    redisAsyncContext *redis; /* NULL: none */
+    redisAsyncContext *redis;       /* NULL: none */
+    char address[ADDRESS_TEXT_MAX]; /* of it, or of the last one */
+    struct sentinel sentinel;
     bool ready;
     bool told_lost;     /* lost() was called since the last ready() */
     bool dead;          /* fatal() was called: nothing is tried any more */
@@ -141,6 +158,10 @@ int connect_init(struct queue *queue, struct err *err); /* the first try starts 
 /* Drops the connection (if any) and comes back after a while. */
 void connect_drop(struct queue *queue, const char *why);
 void connect_fini(struct queue *queue);
+/* Connects to the address, which the sentinels or the configuration name. */
+void connect_to(struct queue *queue, const char *address);
+/* No address was found: told, and tried again after a while. */
+void connect_failed(struct queue *queue, const char *why);
 /* Redis refuses for good: tells the daemon, once. */
 void connect_fatal(struct queue *queue, const char *text);
 /* What every error reply leads to, beside what becomes of the call. */
@@ -164,6 +185,14 @@ enum { CONNECT_EPOCH_MS = 600000 };
 int sweep_init(struct queue *queue, struct err *err);
 void sweep_fini(struct queue *queue);
 void sweep_restart(struct queue *queue);
+
+/* ---- sentinel.c ---- */
+int sentinel_init(struct queue *queue, struct err *err);
+void sentinel_fini(struct queue *queue);
+/* Asks the sentinels; ends in connect_to() or connect_failed(). */
+void sentinel_ask(struct queue *queue);
+/* Listens for a change of the master, where sentinels are configured and nobody is being listened to. */
+void sentinel_listen(struct queue *queue);
 
 /* ---- calls.c ---- */
 struct call *call_new(const struct call_kind *kind, void *data);

@@ -35,11 +35,15 @@ static int init(struct queue *queue, struct err *err) {
     if (settings->password_file != NULL && conf_read_secret(settings->password_file, &queue->arena, &queue->password, err) < 0) {
         return -1;
     }
+    if (settings->sentinel_password_file != NULL &&
+        conf_read_secret(settings->sentinel_password_file, &queue->arena, &queue->sentinel_password, err) < 0) {
+        return -1;
+    }
     if (settings->username != NULL && queue->password == NULL) {
         return err_member(err, "redis.username", "needs redis.password_file");
     }
     if (scripts_make(&queue->arena, queue->scripts, err) < 0 || reading_init(queue, err) < 0 || upkeep_init(queue, err) < 0 ||
-        sweep_init(queue, err) < 0) {
+        sweep_init(queue, err) < 0 || sentinel_init(queue, err) < 0) {
         return -1;
     }
     return connect_init(queue, err);
@@ -74,6 +78,7 @@ void queue_free(struct queue *queue) {
     reading_fini(queue);
     upkeep_fini(queue);
     sweep_fini(queue);
+    sentinel_fini(queue);
     held_fini(&queue->held);
     arena_fini(&queue->arena);
     free(queue);
@@ -102,7 +107,11 @@ size_t queue_pending(const struct queue *queue) {
 
 /* Half of an epoch's tokens are left when the next one is asked for, far more than can be in flight. It is also asked for when the
  * epoch is old: a token tells roughly when it was made (sweep.c). */
-enum { TOKEN_BITS = 24, TOKEN_RENEW = 1 << (TOKEN_BITS - 1) };
+enum { EPOCHS_A_SECOND = 64, TOKEN_BITS = 24, TOKEN_RENEW = 1 << (TOKEN_BITS - 1) };
+
+int64_t queue_fence_at_ms(uint64_t fence) {
+    return (int64_t)(fence >> TOKEN_BITS) * 1000 / EPOCHS_A_SECOND;
+}
 
 uint64_t queue_fence(struct queue *queue) {
     assert(queue->epoch != 0 && queue->token < (1U << TOKEN_BITS) - 1);

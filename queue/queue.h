@@ -20,15 +20,18 @@ struct queue;
 /* Section `redis` of the configuration. */
 struct queue_settings {
     struct conf_where where;
-    const char *address;       /* "unix:/path" or "host:port" */
-    const char *username;      /* or NULL */
-    const char *password_file; /* or NULL */
-    const char *prefix;        /* "reach:" */
-    const char *group;         /* consumer group, "reachd" */
-    const char *consumer;      /* this worker's stable name; NULL: host name */
-    bool allow_unsafe;         /* start although Redis may lose data */
-    int64_t batch;             /* entries per read, default 512 */
-    int64_t lease_ms;          /* how long a worker owns what it took */
+    const char *address;                /* "unix:/path" or "host:port"; not used where there are sentinels */
+    struct conf_strings sentinels;      /* "host:port" of each */
+    const char *master;                 /* the name under which they know it */
+    const char *sentinel_password_file; /* or NULL */
+    const char *username;               /* or NULL */
+    const char *password_file;          /* or NULL */
+    const char *prefix;                 /* "reach:" */
+    const char *group;                  /* consumer group, "reachd" */
+    const char *consumer;               /* this worker's stable name; NULL: host name */
+    bool allow_unsafe;                  /* start although Redis may lose data */
+    int64_t batch;                      /* entries per read, default 512 */
+    int64_t lease_ms;                   /* how long a worker owns what it took */
     int64_t connect_timeout_ms;
     int64_t answer_timeout_ms; /* a Redis that says nothing for so long is given up and connected to anew */
     int64_t retention_ms;      /* how long a finished notice stays in Redis at least; 0: for ever */
@@ -112,6 +115,9 @@ size_t queue_pending(const struct queue *queue);
 
 /* A token never given out before by any worker of this Redis; valid only once ready() was called. Never 0. */
 uint64_t queue_fence(struct queue *queue);
+
+/* When a token was given out at the earliest (ms since 1970, by Redis's clock): at most ten minutes and a bit before it really was. */
+int64_t queue_fence_at_ms(uint64_t fence);
 
 /* ---- look-up ------------------------------------------------------------------------------------------------------ */
 struct queue_found {

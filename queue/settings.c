@@ -1,19 +1,37 @@
 /* settings: section `redis` of the configuration (queue_table) and what follows from it.
  *
  * Fails: at start, naming the key. Does not: connect. */
+#include "queue/dial.h"
 #include "queue/queue.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#define DEFAULT_ADDRESS "127.0.0.1:6379"
 
 static const struct conf_key keys[] = {
     {.name = "address",
      .type = CONF_STRING,
      .offset = offsetof(struct queue_settings, address),
-     .initial = "127.0.0.1:6379",
+     .initial = DEFAULT_ADDRESS,
      .min = 3,
      .max = 400,
      .help = "where Redis is: host:port or unix:/path/to/socket"},
+    {.name = "sentinels",
+     .type = CONF_STRINGS,
+     .offset = offsetof(struct queue_settings, sentinels),
+     .min = 3,
+     .max = 400,
+     .help = "Redis Sentinels to ask for the master, host:port each; then `address` is not used"},
+    {.name = "master",
+     .type = CONF_STRING,
+     .offset = offsetof(struct queue_settings, master),
+     .min = 1,
+     .max = 128,
+     .help = "the name under which the sentinels know the master"},
+    {.name = "sentinel_password_file",
+     .type = CONF_PATH,
+     .offset = offsetof(struct queue_settings, sentinel_password_file),
+     .help = "file with the sentinels' own password, where they ask for one"},
     {.name = "username",
      .type = CONF_STRING,
      .offset = offsetof(struct queue_settings, username),
@@ -93,19 +111,35 @@ static const struct conf_key keys[] = {
      .help = "approximate number of entries (batches) kept in the events stream"},
 };
 
-static int check(void *object, struct err *err) {
-    const struct queue_settings *settings = object;
-    const char *address = settings->address;
-    if (strncmp(address, "unix:", 5) == 0) {
-        return strlen(address) > 5 ? 0 : err_member(err, "address", "names no socket after \"unix:\"");
+static int check_sentinels(const struct queue_settings *settings, struct err *err) {
+    struct err why;
+    if (settings->master == NULL) {
+        return err_member(err, "sentinels", "needs redis.master, the name under which they know the master");
     }
-    const char *colon = strrchr(address, ':');
-    char *end = NULL;
-    long port = colon == NULL ? 0 : strtol(colon + 1, &end, 10);
-    if (colon == NULL || colon == address || port < 1 || port > 65535 || *end != '\0') {
-        return err_member(err, "address", "must be host:port or unix:/path");
+    if (strcspn(settings->master, " \t") != strlen(settings->master)) {
+        return err_member(err, "master", "holds a blank");
+    }
+    if (strcmp(settings->address, DEFAULT_ADDRESS) != 0) {
+        return err_member(err, "address", "and redis.sentinels exclude each other: the sentinels name the address");
+    }
+    for (size_t i = 0; i < settings->sentinels.n; i++) {
+        if (dial_check(settings->sentinels.items[i], &why) < 0) {
+            return err_member(err, "sentinels", "\"%.64s\" %s", settings->sentinels.items[i], why.text);
+        }
     }
     return 0;
+}
+
+static int check(void *object, struct err *err) {
+    const struct queue_settings *settings = object;
+    struct err why;
+    if (settings->sentinels.n > 0) {
+        return check_sentinels(settings, err);
+    }
+    if (settings->master != NULL || settings->sentinel_password_file != NULL) {
+        return err_member(err, settings->master != NULL ? "master" : "sentinel_password_file", "needs redis.sentinels");
+    }
+    return dial_check(settings->address, &why) == 0 ? 0 : err_member(err, "address", "%s", why.text);
 }
 
 const struct conf_table queue_table = {

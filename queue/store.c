@@ -17,9 +17,9 @@ enum { PIPELINE = 512, SCAN_COUNT = 1000, CHAIN_MAX = 100000 };
 
 /* ---- connection ---------------------------------------------------------------------------------------------------- */
 
-static int failed(struct store *store, struct err *err) {
+int store_failed(struct store *store, struct err *err) {
     const char *why = store->redis->err == REDIS_ERR_IO && store->redis->errstr[0] == '\0' ? "no answer in time" : store->redis->errstr;
-    return err_set(err, ERR_REDIS, "Redis at %s: %s", store->settings->address, why);
+    return err_set(err, ERR_REDIS, "Redis at %s: %s", store->address, why);
 }
 
 int store_send(struct store *store, struct command *command, struct err *err) {
@@ -27,7 +27,7 @@ int store_send(struct store *store, struct command *command, struct err *err) {
     if (rc < 0) {
         (void)err_no_memory(err);
     } else if (redisAppendFormattedCommand(store->redis, command_data(command), command_len(command)) != REDIS_OK) {
-        rc = failed(store, err);
+        rc = store_failed(store, err);
     }
     command_fini(command);
     return rc;
@@ -36,7 +36,7 @@ int store_send(struct store *store, struct command *command, struct err *err) {
 redisReply *store_next(struct store *store, struct err *err) {
     void *reply = NULL;
     if (redisGetReply(store->redis, &reply) != REDIS_OK || reply == NULL) {
-        (void)failed(store, err);
+        (void)store_failed(store, err);
         return NULL;
     }
     return reply;
@@ -48,7 +48,7 @@ redisReply *store_ask(struct store *store, struct command *command, struct err *
     }
     redisReply *reply = store_next(store, err);
     if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
-        (void)err_set(err, ERR_REDIS, "Redis at %s: %s", store->settings->address, reply->str);
+        (void)err_set(err, ERR_REDIS, "Redis at %s: %s", store->address, reply->str);
         freeReplyObject(reply);
         return NULL;
     }
@@ -58,49 +58,6 @@ redisReply *store_ask(struct store *store, struct command *command, struct err *
 void store_command(const struct store *store, struct command *command, const char *name, enum key key) {
     command_init(command, name);
     command_puts(command, store->keys.name[key]);
-}
-
-static int dial(struct store *store, struct err *err) {
-    const struct queue_settings *settings = store->settings;
-    const struct timeval wait = {.tv_sec = settings->connect_timeout_ms / 1000, .tv_usec = settings->connect_timeout_ms % 1000 * 1000};
-    const char *address = settings->address;
-    if (strncmp(address, "unix:", 5) == 0) {
-        store->redis = redisConnectUnixWithTimeout(address + 5, wait);
-    } else {
-        char host[408];
-        const char *colon = strrchr(address, ':');
-        if (colon == NULL) {
-            return err_member(err, "redis.address", "must be host:port or unix:/path");
-        }
-        (void)snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
-        store->redis = redisConnectWithTimeout(host, (int)strtol(colon + 1, NULL, 10), wait);
-    }
-    if (store->redis == NULL) {
-        return err_no_memory(err);
-    }
-    if (store->redis->err != 0 || redisSetTimeout(store->redis, wait) != REDIS_OK) {
-        return failed(store, err);
-    }
-    return 0;
-}
-
-static int log_in(struct store *store, struct err *err) {
-    const char *password = NULL;
-    struct command command;
-    if (store->settings->password_file == NULL) {
-        return 0;
-    }
-    if (conf_read_secret(store->settings->password_file, &store->arena, &password, err) < 0) {
-        return -1;
-    }
-    command_init(&command, "AUTH");
-    if (store->settings->username != NULL) {
-        command_puts(&command, store->settings->username);
-    }
-    command_puts(&command, password);
-    redisReply *reply = store_ask(store, &command, err);
-    freeReplyObject(reply);
-    return reply == NULL ? -1 : 0;
 }
 
 struct store *store_open(const struct queue_settings *settings, struct err *err) {
@@ -113,11 +70,15 @@ struct store *store_open(const struct queue_settings *settings, struct err *err)
     store->settings = settings;
     if (queue_keys_make(settings->prefix, &store->arena, &store->keys) < 0) {
         (void)err_no_memory(err);
-    } else if (scripts_make(&store->arena, store->scripts, err) == 0 && dial(store, err) == 0 && log_in(store, err) == 0) {
+    } else if (scripts_make(&store->arena, store->scripts, err) == 0 && store_connect(store, err) == 0) {
         return store;
     }
     store_close(store);
     return NULL;
+}
+
+const char *store_address(const struct store *store) {
+    return store->address;
 }
 
 void store_close(struct store *store) {
@@ -153,7 +114,7 @@ static int count_answers(struct store *store, size_t n, size_t *done_r, struct e
         if (reply->type != REDIS_REPLY_ERROR) {
             (*done_r)++;
         } else if (rc == 0) {
-            rc = err_set(err, ERR_REDIS, "Redis at %s: %s", store->settings->address, reply->str);
+            rc = err_set(err, ERR_REDIS, "Redis at %s: %s", store->address, reply->str);
         }
         freeReplyObject(reply);
     }

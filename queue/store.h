@@ -13,6 +13,9 @@ struct store;
 struct store *store_open(const struct queue_settings *settings, struct err *err);
 void store_close(struct store *store);
 
+/* Where it is connected to: the configured address, or the one that the sentinels named. Borrowed. */
+const char *store_address(const struct store *store);
+
 /* Appends n jobs to a lane, pipelined. 0, or -1 with *err; *done_r tells how many are in for sure. */
 int store_push(struct store *store, enum lane lane, const char *const *bodies, const size_t *lens, size_t n, size_t *done_r,
                struct err *err);

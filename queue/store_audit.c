@@ -85,7 +85,7 @@ static int look(struct store *store, struct counts *counts, int64_t *records_r, 
         rc = reply == NULL ? -1 : 0;
     }
     if (rc == 0 && !reply_is_array(reply, 2)) {
-        rc = err_set(err, ERR_REDIS, "Redis at %s: %s", store->settings->address,
+        rc = err_set(err, ERR_REDIS, "Redis at %s: %s", store->address,
                      reply->type == REDIS_REPLY_ERROR ? reply->str : "an answer of another form than expected");
     }
     if (rc == 0) {

@@ -10,11 +10,18 @@
 
 struct store {
     redisContext *redis;
+    char address[408]; /* of it */
     const struct queue_settings *settings;
     struct arena arena; /* names and secrets */
     struct queue_keys keys;
     struct script scripts[SCRIPT_COUNT];
 };
+
+/* Connects as the settings say (store_dial.c). 0 or -1 with *err. */
+int store_connect(struct store *store, struct err *err);
+
+/* What went wrong with the connection, as *err. Always -1. */
+int store_failed(struct store *store, struct err *err);
 
 /* Sends a command (freed in any case) and waits for its answer, which the caller frees. NULL with *err ERR_REDIS where the
  * connection failed or Redis refused. */

@@ -146,7 +146,7 @@ static redisReply *look(struct store *store, struct err *err) {
         }
     }
     if (!reply_is_array(reply, LOOK_COUNT)) {
-        (void)err_set(err, ERR_REDIS, "Redis at %s: %s", store->settings->address,
+        (void)err_set(err, ERR_REDIS, "Redis at %s: %s", store->address,
                       reply->type == REDIS_REPLY_ERROR ? reply->str : "an answer of another form than expected");
         freeReplyObject(reply);
         return NULL;
