@@ -5,6 +5,7 @@
  * notice disables; without a notice, against nothing.
  *
  * Exit codes: 1 where neither the book nor any notice knows the customer. Does not: show whole addresses. */
+#include "cli/archived.h"
 #include "cli/commands.h"
 #include "cli/view.h"
 #include "dispatcher/book.h"
@@ -98,7 +99,7 @@ static int gather_notices(struct ctl *ctl, struct portrait *portrait, struct err
         }
     }
     json_decref(ids);
-    return result;
+    return result < 0 ? -1 : archived_of_customer(ctl, portrait->id, list, err);
 }
 
 static int gather_book(struct ctl *ctl, struct portrait *portrait, struct err *err) {

@@ -5,6 +5,7 @@
  *
  * Exit codes: 1 where the notice is unknown. Does not: change anything. */
 #include "base/clock.h"
+#include "cli/archived.h"
 #include "cli/commands.h"
 #include "cli/view.h"
 
@@ -56,10 +57,9 @@ static enum ctl_exit print_timeline(const struct ctl *ctl, const struct record *
     return table_print(table);
 }
 
-static enum ctl_exit print_notice(const struct ctl *ctl, const char *id, const struct queue_record *held, const struct record *record) {
-    json_t *view = view_notice(id, held->state, record);
-    static const char *const fields[] = {"id",     "state",       "customer",     "notice",     "route",      "verdict",
-                                         "reason", "accepted_at", "effective_at", "expires_at", "promise_at", "locale"};
+static enum ctl_exit print_notice(const struct ctl *ctl, const json_t *view, const struct record *record) {
+    static const char *const fields[] = {"id",          "state",        "customer",   "notice",     "route",  "verdict",    "reason",
+                                         "accepted_at", "effective_at", "expires_at", "promise_at", "locale", "archived_at"};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         char label[32];
         (void)snprintf(label, sizeof label, "%s", fields[i]);
@@ -73,7 +73,6 @@ static enum ctl_exit print_notice(const struct ctl *ctl, const char *id, const s
     json_array_foreach(json_object_get(view, "accounts"), i, account) {
         output_field(i == 0 ? "disables" : "", json_string_value(account));
     }
-    json_decref(view);
     enum ctl_exit code = print_tries(ctl, record);
     return code == CTL_DONE ? print_timeline(ctl, record) : code;
 }
@@ -83,8 +82,8 @@ enum ctl_exit notice_show_run(struct ctl *ctl, const struct call *call) {
     struct err err;
     struct queue_record held = {0};
     struct record record;
-    struct store *store = ctl_store(ctl, &err);
-    int found = store == NULL ? -1 : store_notice(store, id, &ctl->arena, &held, &err);
+    const char *archived_at = NULL;
+    int found = archived_notice(ctl, id, &held, &archived_at, &err);
     if (found == 0) {
         ctl_say("no notice \"%s\" is known", id);
         return CTL_FAILED;
@@ -92,7 +91,14 @@ enum ctl_exit notice_show_run(struct ctl *ctl, const struct call *call) {
     if (found < 0 || record_read(held.record, &ctl->arena, &record, &err) < 0) {
         return ctl_fail(&err);
     }
-    return ctl->globals.json ? output_json(view_notice(id, held.state, &record)) : print_notice(ctl, id, &held, &record);
+    json_t *view = view_notice(id, held.state, &record);
+    view_text(view, "archived_at", archived_at);
+    if (ctl->globals.json) {
+        return output_json(view);
+    }
+    enum ctl_exit code = print_notice(ctl, view, &record);
+    json_decref(view);
+    return code;
 }
 
 /* ---- list --------------------------------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
  * Of each contact point it is the last message: a resend that followed an unknown outcome is the same but for links that were made anew.
  * The sender's address and name are those configured now. A message with a {{reset_link}} holds that link: whoever may read the key that
  * signs it may see it. Exit codes: 1 where there is no such message. Does not: send. */
+#include "cli/archived.h"
 #include "cli/commands.h"
 #include "cli/sent.h"
 #include "cli/view.h"
@@ -223,8 +224,8 @@ enum ctl_exit sent_print(struct ctl *ctl, const char *id, const char *channel, c
     struct buf out = BUF_INIT;
     enum ctl_exit code = CTL_FAILED;
     *known_r = false;
-    struct store *store = ctl_store(ctl, &err);
-    int found = store == NULL || ctl_rules(ctl, &err) == NULL ? -1 : store_notice(store, id, &ctl->arena, &held, &err);
+    const char *archived_at = NULL;
+    int found = ctl_rules(ctl, &err) == NULL ? -1 : archived_notice(ctl, id, &held, &archived_at, &err);
     if (found == 0) {
         return CTL_FAILED;
     }

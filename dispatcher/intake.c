@@ -176,6 +176,10 @@ static void resume_held(struct worker *w, struct work *work, const struct queue_
         worker_drop(w, work);
         return;
     }
+    if (notice_state_final(work->stored) && work->document.type == JOB_DESK) {
+        control_close_case(w, work); /* a case that outlived its notice */
+        return;
+    }
     if (notice_state_final(work->stored)) {
         if (work->stop != NOTICE_STATE_COUNT && (work->record.held || work->record.desk)) {
             work->late = true; /* it has ended, but a hold or a desk case of it was left: it lets go of them */
@@ -199,8 +203,13 @@ static void take_missing(struct worker *w, struct work *work, const struct queue
         control_close_case(w, work);
     } else if (work->stop != NOTICE_STATE_COUNT) {
         err_clear(&why);
-        (void)err_member(&why, "notice", "no notice with this id is known");
+        (void)err_member(&why, "notice",
+                         found->archived ? "this notice has finished and is in the archive" : "no notice with this id is known");
         intake_refuse(w, work, NOTICE_DEAD, &why);
+    } else if (found->archived) {
+        err_clear(&why);
+        (void)err_set(&why, ERR_CONFLICT, "a job with this id was accepted before; its notice is in the archive");
+        intake_refuse(w, work, NOTICE_DUPLICATE, &why);
     } else {
         begin_new(w, work, found, now_ms);
     }

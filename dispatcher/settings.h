@@ -6,6 +6,7 @@
 #include "base/conf.h"
 #include "channels/channel.h"
 #include "channels/listener.h"
+#include "dispatcher/archive.h"
 #include "dispatcher/core/mailbox.h"
 #include "dispatcher/core/plan.h"
 #include "dispatcher/journal.h"
@@ -59,6 +60,7 @@ struct settings {
     struct queue_settings redis;
     struct worker_settings worker;
     struct journal_settings journal;
+    struct archive_settings archive;
     struct words_settings templates;
     struct clearance_settings clearance;
     struct desk_settings desk;

@@ -81,6 +81,49 @@ static const struct conf_table worker_table = {
 
 static const char *const goes_live_choices[] = {"saved", "published", NULL}; /* order of enum goes_live */
 
+static const struct conf_key archive_keys[] = {
+    {.name = "directory",
+     .type = CONF_PATH,
+     .offset = offsetof(struct archive_settings, directory),
+     .help = "where finished notices go after redis.retention, as NDJSON; made if it is missing; without it they stay in Redis for ever"},
+    {.name = "file_max",
+     .type = CONF_SIZE,
+     .offset = offsetof(struct archive_settings, file_max),
+     .initial = "64MiB",
+     .min = 4096,
+     .max = INT64_C(4294967296),
+     .help = "a file that would become larger is finished and gets its index"},
+    {.name = "file_time",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct archive_settings, file_ms),
+     .initial = "1d",
+     .min = 1000,
+     .max = INT64_C(31536000000),
+     .help = "a file that has been written to for so long is finished"},
+    {.name = "keep",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct archive_settings, keep_ms),
+     .initial = "0s",
+     .min = 0,
+     .max = INT64_C(3153600000000),
+     .help = "files older than that are deleted; 0s: never"},
+    {.name = "size_max",
+     .type = CONF_SIZE,
+     .offset = offsetof(struct archive_settings, size_max),
+     .initial = "0",
+     .min = 0,
+     .max = INT64_C(1125899906842624),
+     .help = "when all files together are larger, the oldest are deleted; 0: never"},
+};
+
+static const struct conf_table archive_table = {
+    .name = "archive",
+    .keys = archive_keys,
+    .n_keys = COUNT(archive_keys),
+    .size = sizeof(struct archive_settings),
+    .where_offset = SIZE_MAX,
+};
+
 static const struct conf_key words_keys[] = {
     {.name = "directory",
      .type = CONF_PATH,
@@ -421,6 +464,11 @@ static const struct conf_key settings_keys[] = {
      .offset = offsetof(struct settings, journal),
      .table = &journal_table,
      .help = "what gateways have answered and Redis has not recorded yet"},
+    {.name = "archive",
+     .type = CONF_SECTION,
+     .offset = offsetof(struct settings, archive),
+     .table = &archive_table,
+     .help = "finished notices on disk, after their time in Redis"},
     {.name = "templates",
      .type = CONF_SECTION,
      .offset = offsetof(struct settings, templates),

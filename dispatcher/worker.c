@@ -13,10 +13,12 @@
 #include "dispatcher/worker.h"
 
 #include "base/log.h"
+#include "dispatcher/archive.h"
 #include "dispatcher/early.h"
 #include "dispatcher/intake.h"
 #include "dispatcher/live_words.h"
 #include "dispatcher/replay.h"
+#include "dispatcher/retiring.h"
 #include "dispatcher/webhooks.h"
 #include "dispatcher/worker_inside.h"
 
@@ -332,14 +334,22 @@ static void on_fatal(void *ctx, const struct err *err) {
     }
 }
 
-static const struct queue_handlers handlers = {
-    .ready = on_ready,
-    .lost = on_lost,
-    .fatal = on_fatal,
-    .entries = intake_on_entries,
-    .due = intake_on_due,
-    .receipts = intake_on_receipts,
-};
+#define HANDLERS                                                                                                                           \
+    .ready = on_ready, .lost = on_lost, .fatal = on_fatal, .entries = intake_on_entries, .due = intake_on_due,                             \
+    .receipts = intake_on_receipts
+
+static const struct queue_handlers handlers = {HANDLERS};
+static const struct queue_handlers handlers_with_archive = {HANDLERS, .old = retiring_on_old};
+
+static int open_queue(struct worker *w, const struct settings *settings, struct err *err) {
+    bool archives = settings->archive.directory != NULL;
+    w->queue = queue_new(w->base, w->place.clock, &settings->redis, archives ? &handlers_with_archive : &handlers, w, err);
+    if (w->queue == NULL || !archives) {
+        return w->queue == NULL ? -1 : 0;
+    }
+    w->archive = archive_new(w->base, &settings->archive, queue_consumer(w->queue), err);
+    return w->archive == NULL ? -1 : 0;
+}
 
 static int load_place(struct worker *w, const struct settings *settings, struct arena *arena, struct err *err) {
     w->place.settings = settings;
@@ -379,16 +389,13 @@ struct worker *worker_new(struct event_base *base, const struct clock *clock, co
     w->flush_event = event_new(base, -1, 0, on_flush, w);
     if (w->flush_event == NULL) {
         (void)err_no_memory(err);
-    } else if (load_place(w, settings, arena, err) == 0) {
-        w->queue = queue_new(base, clock, &settings->redis, &handlers, w, err);
+    } else if (load_place(w, settings, arena, err) == 0 && open_queue(w, settings, err) == 0 &&
+               open_journal(w, &settings->journal, err) == 0 && webhooks_new(base, clock, w->queue, settings, &w->webhooks, err) >= 0) {
+        live_words_announce(w);
+        return w;
     }
-    if (w->queue == NULL || open_journal(w, &settings->journal, err) < 0 ||
-        webhooks_new(base, clock, w->queue, settings, &w->webhooks, err) < 0) {
-        worker_free(w);
-        return NULL;
-    }
-    live_words_announce(w);
-    return w;
+    worker_free(w);
+    return NULL;
 }
 
 void worker_watch(struct worker *w, const struct worker_watch *watch) {
@@ -427,6 +434,7 @@ void worker_free(struct worker *w) {
         return;
     }
     gateways_close(w->place.gateways);
+    archive_free(w->archive);
     if (w->queue != NULL) {
         queue_free(w->queue);
     }

@@ -4,6 +4,7 @@
 
 #include "dispatcher/worker.h"
 
+struct archive;
 struct event;
 struct early;
 struct refusal_list;
@@ -28,6 +29,7 @@ struct worker {
     bool flush_scheduled;
     struct refusal_list *refusals; /* intake.c */
     struct early *early;           /* early.c */
+    struct archive *archive;       /* NULL: finished notices stay in Redis */
     uint64_t random;
     bool draining;
     bool drained;

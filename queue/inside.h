@@ -8,6 +8,7 @@
  *   apply.c    a batch of changes -> one call of a script; its answers
  *   settle.c   the same for refusals, control jobs, receipts
  *   lookup.c   a batch of look-ups -> one call of up to three HMGETs
+ *   gone.c     ids of notices that have left for the archive
  *   read.c     single values and a customer's open notices
  *   shared.c   gateways: their state and rates; how long jobs waited
  *   push.c     receipts taken over HTTP, counters that belong to no notice
@@ -91,6 +92,7 @@ struct sweep {
     struct event *timer;
     char cursor[32];
     bool with_worker; /* a page of finished notices is being archived */
+    bool some_gone;   /* Redis remembers ids of notices that have left (also where this reachd archives none) */
 };
 
 /* Where sentinels are asked who is the master. */

@@ -25,7 +25,9 @@
     X(KEY_ACCOUNTS, "accounts")                                                                                                            \
     X(KEY_GATEWAYS, "gateways")                                                                                                            \
     X(KEY_RATES, "rates")                                                                                                                  \
-    X(KEY_LANES, "lanes")
+    X(KEY_LANES, "lanes")                                                                                                                  \
+    X(KEY_REFS, "refs")                                                                                                                    \
+    X(KEY_GONE, "gone")
 
 #define KEY_ENUM(id, name) id,
 enum key { KEY_LIST(KEY_ENUM) KEY_COUNT };

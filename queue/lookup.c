@@ -1,9 +1,10 @@
 /* lookup: reads records, contact book entries and kept jobs of a batch.
  *
- * One round trip of two HMGETs; where a record was found, which is rare for new entries, a second one for the jobs of those.
+ * One round trip of two or three HMGETs; where a record was found, which is rare for new entries, a second one for the jobs of those.
  * Nothing is changed, so nothing has to be atomic: a record that changes in between is caught by its token when the worker
  * applies its change. A wrong "not found" could turn into a wrong dead letter, so a refusal, even one that looks final (a key of
  * the wrong type), is told in the log and waited out. Fails: by want of memory. */
+#include "queue/gone.h"
 #include "queue/inside.h"
 #include "queue/record.h"
 
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PART_RECORDS, PART_CUSTOMERS };
+enum part { PART_RECORDS, PART_CUSTOMERS, PART_GONE };
 
 struct lookup {
     queue_lookup_fn *done;
@@ -26,6 +27,9 @@ struct lookup {
     struct queue_found *found;
     size_t *places; /* second round: whose jobs are asked for */
     size_t n_places;
+    enum part parts[CALL_PARTS_MAX]; /* what the parts of the first round are */
+    struct gone_place *gone;         /* NULL: not asked for */
+    int64_t forgotten;
     bool no_memory;
 };
 
@@ -47,6 +51,12 @@ static void take_record(struct lookup *lookup, size_t i, const redisReply *value
     }
 }
 
+static void take_gone(const struct lookup *lookup, size_t i, const redisReply *value) {
+    struct queue_found *found = &lookup->found[i];
+    found->archived =
+        !found->held.found && reply_is_string(value) && gone_has(value->str, (size_t)value->len, lookup->gone[i].mark, lookup->forgotten);
+}
+
 static int on_first(struct queue *queue, struct call *call, size_t part, const redisReply *reply) {
     (void)queue;
     struct lookup *lookup = call->data;
@@ -54,10 +64,11 @@ static int on_first(struct queue *queue, struct call *call, size_t part, const r
         return -1;
     }
     for (size_t i = 0; i < lookup->n; i++) {
-        if (part == PART_RECORDS) {
-            take_record(lookup, i, reply->element[i]);
-        } else {
-            lookup->found[i].customer = keep(lookup, reply->element[i]);
+        const redisReply *value = reply->element[i];
+        switch (lookup->parts[part]) {
+        case PART_RECORDS: take_record(lookup, i, value); break;
+        case PART_CUSTOMERS: lookup->found[i].customer = keep(lookup, value); break;
+        case PART_GONE: take_gone(lookup, i, value); break;
         }
     }
     return lookup->no_memory ? -1 : 0;
@@ -170,12 +181,36 @@ static bool any(const char *const *texts, size_t n) {
     return false;
 }
 
-int queue_lookup(struct queue *queue, const char *const *ids, const char *const *customers, size_t n, queue_lookup_fn *done, void *ctx,
-                 struct err *err) {
-    assert(n > 0);
+static void put_first(struct queue *queue, struct lookup *lookup, struct call *call, enum part part, enum key key,
+                      const char *const *fields) {
+    lookup->parts[call->n_parts] = part;
+    put_part(queue, call, key, fields, lookup->n);
+}
+
+/* Which of the ids have left for the archive; asked for only where something may have left. 0, or -1 without memory. */
+static int put_gone(struct queue *queue, struct lookup *lookup, struct call *call) {
+    const char **buckets = arena_array(&lookup->arena, lookup->n, sizeof *buckets);
+    lookup->gone = arena_array(&lookup->arena, lookup->n, sizeof *lookup->gone);
+    if (buckets == NULL || lookup->gone == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < lookup->n; i++) {
+        gone_place_of(lookup->ids[i], &lookup->gone[i]);
+        buckets[i] = lookup->gone[i].bucket;
+    }
+    lookup->forgotten = gone_forgotten(clock_wall_ms(queue->clock), queue->settings->remember_ms);
+    put_first(queue, lookup, call, PART_GONE, KEY_GONE, buckets);
+    return 0;
+}
+
+static bool may_be_gone(const struct queue *queue) {
+    return queue->settings->remember_ms > 0 && (queue->handlers->old != NULL || queue->sweep.some_gone);
+}
+
+static struct lookup *lookup_new(const char *const *ids, size_t n, queue_lookup_fn *done, void *ctx) {
     struct lookup *lookup = calloc(1, sizeof *lookup);
     if (lookup == NULL) {
-        return err_no_memory(err);
+        return NULL;
     }
     *lookup = (struct lookup){.done = done, .ctx = ctx, .n = n, .arena = ARENA_INIT};
     lookup->found = arena_array(&lookup->arena, n, sizeof *lookup->found);
@@ -185,14 +220,31 @@ int queue_lookup(struct queue *queue, const char *const *ids, const char *const 
         lookup->ids[i] = arena_strdup(&lookup->arena, ids[i]);
         failed = lookup->ids[i] == NULL;
     }
-    struct call *call = failed ? NULL : call_new(&first_kind, lookup);
-    if (call == NULL) {
+    if (failed) {
         lookup_free(lookup);
+        return NULL;
+    }
+    return lookup;
+}
+
+int queue_lookup(struct queue *queue, const char *const *ids, const char *const *customers, size_t n, queue_lookup_fn *done, void *ctx,
+                 struct err *err) {
+    assert(n > 0);
+    struct lookup *lookup = lookup_new(ids, n, done, ctx);
+    struct call *call = lookup == NULL ? NULL : call_new(&first_kind, lookup);
+    if (call == NULL) {
+        if (lookup != NULL) {
+            lookup_free(lookup);
+        }
         return err_no_memory(err);
     }
-    put_part(queue, call, KEY_NOTICES, ids, n);
+    put_first(queue, lookup, call, PART_RECORDS, KEY_NOTICES, ids);
     if (customers != NULL && any(customers, n)) {
-        put_part(queue, call, KEY_CONTACTS, customers, n);
+        put_first(queue, lookup, call, PART_CUSTOMERS, KEY_CONTACTS, customers);
+    }
+    if (may_be_gone(queue) && put_gone(queue, lookup, call) < 0) {
+        call_free(call);
+        return err_no_memory(err);
     }
     return call_submit(queue, call, err);
 }

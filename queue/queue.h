@@ -35,6 +35,7 @@ struct queue_settings {
     int64_t connect_timeout_ms;
     int64_t answer_timeout_ms; /* a Redis that says nothing for so long is given up and connected to anew */
     int64_t retention_ms;      /* how long a finished notice stays in Redis at least; 0: for ever */
+    int64_t remember_ms;       /* how long an id is known after its notice has left for the archive; 0: not at all */
     int64_t events_max;        /* approximate length of reach:events */
 };
 
@@ -122,6 +123,7 @@ int64_t queue_fence_at_ms(uint64_t fence);
 /* ---- look-up ------------------------------------------------------------------------------------------------------ */
 struct queue_found {
     struct queue_record held; /* of ids[i] */
+    bool archived;            /* no record of ids[i], but its notice has left for the archive within redis.remember_ids */
     const char *customer;     /* contact book entry of customers[i] (dispatcher/book.h), or NULL */
 };
 
@@ -249,9 +251,17 @@ int queue_control(struct queue *queue, const struct queue_control *controls, siz
 int queue_tell(struct queue *queue, const char *counts, const char *event, const struct queue_effect *effects, size_t n_effects,
                struct err *err);
 
-/* The n finished notices that old() handed out are in the archive (0: could not be written, ask again later): takes them out of Redis,
- * each only if it has not changed since. 0, or -1 with *err (no memory: call again). */
-int queue_retire(struct queue *queue, const struct queue_due *archived, size_t n, struct err *err);
+/* A notice that is in the archive. */
+struct queue_retired {
+    const char *id;
+    uint64_t fence;          /* of the record that was archived */
+    const char *const *refs; /* fields of the hash `refs` that lead to it ("<gateway> <ref>") */
+    size_t n_refs;
+};
+
+/* The n notices (of those that old() handed out) that are in the archive, on disk; 0: none could be written, ask again later. Takes them
+ * out of Redis, each only if it has not changed since and no desk case of it is open. 0, or -1 with *err (no memory: call again). */
+int queue_retire(struct queue *queue, const struct queue_retired *archived, size_t n, struct err *err);
 
 /* ---- what workers share beside the notices --------------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
  *
  * Guarantees: at most a page is with the worker at a time; a page every 100 ms at the most. How it fails: a page whose answer is lost is
  * asked for again. Does not: write the archive. */
+#include "queue/gone.h"
 #include "queue/inside.h"
 #include "queue/record.h"
 
@@ -26,13 +27,15 @@ static void arm(struct queue *queue, int64_t ms) {
 
 /* ---- pages --------------------------------------------------------------------------------------------------------- */
 
-/* [cursor, lost, id, record, ...]: the finished ones of a page. */
+/* [cursor, lost, some gone, id, record, ...]: the finished ones of a page. */
+enum { PAGE_HEAD = 3 };
+
 static void hand_out(struct queue *queue, const redisReply *reply) {
     struct arena arena = ARENA_INIT;
-    size_t rows = (reply->elements - 2) / 2, n = 0;
+    size_t rows = (reply->elements - PAGE_HEAD) / 2, n = 0;
     struct queue_due *finished = arena_array(&arena, rows, sizeof *finished);
     for (size_t i = 0; finished != NULL && i < rows; i++) {
-        const redisReply *id = reply->element[2 + 2 * i], *record = reply->element[3 + 2 * i];
+        const redisReply *id = reply->element[PAGE_HEAD + 2 * i], *record = reply->element[PAGE_HEAD + 1 + 2 * i];
         const char *text = reply_is_string(record) ? arena_strndup(&arena, record->str, (size_t)record->len) : NULL;
         finished[n].id = reply_is_string(id) ? arena_strndup(&arena, id->str, (size_t)id->len) : NULL;
         if (text != NULL && finished[n].id != NULL && queue_record_read(text, (size_t)record->len, &finished[n].held, NULL, NULL) == 0) {
@@ -59,16 +62,17 @@ static void on_page(redisAsyncContext *redis, void *reply_ptr, void *data) {
         arm(queue, ROUND_MS);
         return;
     }
-    if (!reply_is_array(reply, 2) || !reply_is_string(reply->element[0])) {
+    if (!reply_is_array(reply, PAGE_HEAD) || !reply_is_string(reply->element[0])) {
         return;
     }
+    queue->sweep.some_gone = reply_int(reply->element[2], 0) == 1;
     int64_t lost = reply_int(reply->element[1], 0);
     if (lost > 0) {
         log_error("queue: %lld notices in flight that no timer and no entry held; they are due now", (long long)lost);
         upkeep_due_at(queue, clock_wall_ms(queue->clock));
     }
     (void)snprintf(queue->sweep.cursor, sizeof queue->sweep.cursor, "%s", reply->element[0]->str);
-    if (reply->elements > 3) {
+    if (reply->elements > PAGE_HEAD) {
         hand_out(queue, reply);
     }
     arm(queue, strcmp(queue->sweep.cursor, "0") == 0 ? ROUND_MS : PAGE_MS);
@@ -86,6 +90,8 @@ static void ask_page(struct queue *queue) {
     command_put_i64(&command, PAGE);
     command_put_i64(&command, lost_age_s + CONNECT_EPOCH_MS / 1000);
     command_put_i64(&command, keep_s);
+    command_puts(&command, queue->keys.name[KEY_GONE]);
+    command_puts(&command, queue->keys.name[KEY_DESK]);
     (void)connect_send(queue, &command, on_page, NULL);
 }
 
@@ -122,7 +128,26 @@ static void on_finish(struct queue *queue, struct call *call, const struct err *
 
 static const struct call_kind retire_kind = {on_answer, on_finish, NULL, false};
 
-int queue_retire(struct queue *queue, const struct queue_due *archived, size_t n, struct err *err) {
+/* Keys of the script, in its order. */
+static const enum key retire_keys[] = {KEY_NOTICES, KEY_JOBS, KEY_DUE, KEY_LAST, KEY_PREVIOUS, KEY_COUNTERS, KEY_REFS, KEY_GONE, KEY_DESK};
+
+static void put_retired(struct command *command, const struct queue_retired *retired) {
+    char token[RECORD_TOKEN_LEN];
+    struct gone_place place;
+    queue_record_token(retired->fence, token);
+    gone_place_of(retired->id, &place);
+    command_puts(command, retired->id);
+    command_put(command, token, sizeof token);
+    command_puts(command, place.bucket);
+    command_put(command, place.mark, sizeof place.mark);
+    command_put_i64(command, (int64_t)retired->n_refs);
+    for (size_t i = 0; i < retired->n_refs; i++) {
+        command_puts(command, retired->refs[i]);
+    }
+}
+
+int queue_retire(struct queue *queue, const struct queue_retired *archived, size_t n, struct err *err) {
+    int64_t now_ms = clock_wall_ms(queue->clock);
     if (n == 0) {
         queue->sweep.with_worker = false;
         return 0;
@@ -132,12 +157,17 @@ int queue_retire(struct queue *queue, const struct queue_due *archived, size_t n
         return err_no_memory(err);
     }
     call->n_parts = 1;
-    call_script(queue, &call->parts[0], SCRIPT_RETIRE, KEY_NOTICES, KEY_COUNTERS + 1);
+    struct command *command = &call->parts[0];
+    command_init(command, "EVALSHA");
+    command_put(command, queue->scripts[SCRIPT_RETIRE].sha, 40);
+    command_put_i64(command, sizeof retire_keys / sizeof *retire_keys);
+    for (size_t i = 0; i < sizeof retire_keys / sizeof *retire_keys; i++) {
+        command_puts(command, queue->keys.name[retire_keys[i]]);
+    }
+    command_put_i64(command, gone_day(now_ms));
+    command_put_i64(command, gone_forgotten(now_ms, queue->settings->remember_ms));
     for (size_t i = 0; i < n; i++) {
-        char token[RECORD_TOKEN_LEN];
-        queue_record_token(archived[i].held.fence, token);
-        command_puts(&call->parts[0], archived[i].id);
-        command_put(&call->parts[0], token, sizeof token);
+        put_retired(command, &archived[i]);
     }
     return call_submit(queue, call, err);
 }

@@ -1,63 +1,94 @@
 -- retire: takes finished notices out of Redis that are in the archive already.
 --
--- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters
--- ARGV  rows of two: id, token
+-- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 refs  8 gone  9 desk
+-- ARGV  1 today, in days since 1970  2 the last day whose ids are forgotten, or -1: ids are not remembered at all
+--       then a row each: id, token, bucket, mark (6 bytes), number of refs, refs
 --
 -- Before: the archive has the record with this token, on disk.
--- After, for every row whose record is finished and carries that token: nothing of the notice is left in Redis but one in
--- `retired` and its state's counter, and its customer's chain leads past it. Answer: one letter a row: A gone (or gone before), S changed
--- meanwhile, stays.
+-- After, for every row whose record is finished, carries that token and has no open desk case: nothing of the notice is left in Redis but one
+-- in `retired` and its state's counter, and its mark in `gone`, and its customer's chain leads past it. Answer: one letter a row: A gone
+-- (or gone before), S stays.
 -- records + retired = sum of the state:* that have records, before and after.
+--
+-- gone: bucket (4 hex digits of the id's hash) -> 8 bytes an id, oldest first: 6 of the hash, 2 of the day on which it left.
 
-local NOTICES, JOBS, DUE, LAST, PREVIOUS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local NOTICES, JOBS, DUE, LAST, PREVIOUS, REFS, GONE, DESK = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[7], KEYS[8], KEYS[9]
+local call, byte, sub = redis.call, string.byte, string.sub
 local FINAL = {R = true, H = true, E = true, C = true, V = true}
 local MOST = 1000
+local today, forgotten = tonumber(ARGV[1]), tonumber(ARGV[2])
+local day = string.char(math.floor(today / 256) % 256, today % 256)
 
 local function unlink(id, customer)
-    local before = redis.call('HGET', PREVIOUS, id)
-    local newer, steps = redis.call('HGET', LAST, customer), 0
+    local before = call('HGET', PREVIOUS, id)
+    local newer, steps = call('HGET', LAST, customer), 0
     if newer == id then
         if before then
-            redis.call('HSET', LAST, customer, before)
+            call('HSET', LAST, customer, before)
         else
-            redis.call('HDEL', LAST, customer)
+            call('HDEL', LAST, customer)
         end
     end
     while newer and newer ~= id and steps < MOST do
-        local next_ = redis.call('HGET', PREVIOUS, newer)
+        local next_ = call('HGET', PREVIOUS, newer)
         if next_ == id then
             if before then
-                redis.call('HSET', PREVIOUS, newer, before)
+                call('HSET', PREVIOUS, newer, before)
             else
-                redis.call('HDEL', PREVIOUS, newer)
+                call('HDEL', PREVIOUS, newer)
             end
         end
         newer, steps = next_, steps + 1
     end
-    redis.call('HDEL', PREVIOUS, id)
+    call('HDEL', PREVIOUS, id)
 end
 
-local answer, gone = {}, 0
+-- Adds the mark to its bucket, which loses what is to be forgotten on the way.
+local function remember(bucket, mark)
+    local held = call('HGET', GONE, bucket) or ''
+    local from = 1
+    while from < #held and byte(held, from + 6) * 256 + byte(held, from + 7) <= forgotten do
+        from = from + 8
+    end
+    call('HSET', GONE, bucket, sub(held, from) .. mark .. day)
+end
+
+local function may_leave(id, token)
+    local record = call('HGET', NOTICES, id)
+    if not record then
+        return false, 'A'
+    end
+    local fits = FINAL[sub(record, 1, 1)] and sub(record, 2, 17) == token and call('HEXISTS', DESK, id) == 0
+    return fits and record, 'S'
+end
+
 for i = 1, 6 do
     demand(KEYS[i], KINDS[i])
 end
-for i = 1, #ARGV, 2 do
-    local id = ARGV[i]
-    local record = redis.call('HGET', NOTICES, id)
-    if not record then
-        answer[#answer + 1] = 'A'
-    elseif FINAL[string.sub(record, 1, 1)] and string.sub(record, 2, 17) == ARGV[i + 1] then
-        unlink(id, string.sub(record, 19, string.find(record, ' ', 19, true) - 1))
-        redis.call('HDEL', NOTICES, id)
-        redis.call('HDEL', JOBS, id)
-        redis.call('ZREM', DUE, id)
-        gone = gone + 1
-        answer[#answer + 1] = 'A'
-    else
-        answer[#answer + 1] = 'S'
+for i = 7, 9 do
+    demand(KEYS[i], 'hash')
+end
+local answer, gone, at = {}, 0, 3
+while at < #ARGV do
+    local id, n_refs = ARGV[at], tonumber(ARGV[at + 4])
+    local record, letter = may_leave(id, ARGV[at + 1])
+    if record then
+        unlink(id, sub(record, 19, string.find(record, ' ', 19, true) - 1))
+        call('HDEL', NOTICES, id)
+        call('HDEL', JOBS, id)
+        call('ZREM', DUE, id)
+        if forgotten >= 0 then
+            remember(ARGV[at + 2], ARGV[at + 3])
+        end
+        gone, letter = gone + 1, 'A'
     end
+    if letter == 'A' and n_refs > 0 then
+        call('HDEL', REFS, unpack(ARGV, at + 5, at + 4 + n_refs))
+    end
+    answer[#answer + 1] = letter
+    at = at + 5 + n_refs
 end
 if gone > 0 then
-    redis.call('HINCRBY', KEYS[6], 'retired', gone)
+    call('HINCRBY', KEYS[6], 'retired', gone)
 end
 return table.concat(answer)

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 notices  2 jobs  3 due
 -- ARGV  1 now (ms)  2 cursor  3 how many at a time, about  4 age (s) from which work without a timer is picked up
---       5 age (s) from which finished notices are answered, 0: none are
+--       5 age (s) from which finished notices are answered, 0: none are  6 key of the hash `gone`  7 of `desk`
 --
 -- A record's age: its token begins with the time at which its epoch was given out, in 64ths of a second, and epochs are renewed
 -- every few minutes; so a record is at most that much younger than its token says.
@@ -10,7 +10,9 @@
 -- Before: a notice in flight has a place in due, or it is in its first attempt and its stream entry is pending, or it is stranded and
 -- waits for a contact point.
 -- After: a notice of the page that is in flight, not stranded, older than the age and not in due (its entry was trimmed, its
--- holder died in a way nobody thought of) is due now. Answer: next cursor, how many those were, then id and record of finished ones.
+-- holder died in a way nobody thought of) is due now. Answer: next cursor, how many those were, whether ids of
+-- notices that have left are remembered (1 or 0), then id and record of finished ones without an
+-- open desk case.
 
 local time = tonumber(redis.call('TIME')[1])
 local function token_of(age)
@@ -21,12 +23,12 @@ local FINAL = {R = true, H = true, E = true, C = true, V = true}
 local lost_before = token_of(ARGV[4])
 local old_before = ARGV[5] ~= '0' and token_of(ARGV[5]) or ''
 local page = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', ARGV[3])
-local answer, lost = {page[1], 0}, {}
+local answer, lost = {page[1], 0, redis.call('EXISTS', ARGV[6])}, {}
 for i = 1, #page[2], 2 do
     local id, record = page[2][i], page[2][i + 1]
     local state, epoch = string.sub(record, 1, 1), string.sub(record, 2, 11)
     if FINAL[state] then
-        if epoch < old_before then
+        if epoch < old_before and redis.call('HEXISTS', ARGV[7], id) == 0 then
             answer[#answer + 1] = id
             answer[#answer + 1] = record
         end

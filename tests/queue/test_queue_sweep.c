@@ -117,7 +117,7 @@ static void a_notice_that_changed_after_it_was_archived_stays(void **state) {
     struct err err;
     start(0);
     put("n1", "C1", NOTICE_REACHED, 10);
-    struct queue_due stale = {.id = "n1", .held = {.fence = token_aged(99)}};
+    struct queue_retired stale = {.id = "n1", .fence = token_aged(99)};
     assert_int_equal(queue_retire(kit.queue, &stale, 1, &err), 0);
     while (queue_pending(kit.queue) > 0) {
         kit_run(&kit, 5);
