@@ -48,30 +48,10 @@ static void on_archived(void *ctx, const struct err *err) {
     page_free(page);
 }
 
-/* The fields of `refs` that lead to a notice. 0 or -1. */
-static int take_refs(const struct record *record, struct arena *arena, struct queue_retired *retired) {
-    const char **refs = arena_array(arena, record->n_tries, sizeof *refs);
-    if (refs == NULL && record->n_tries > 0) {
-        return -1;
-    }
-    for (size_t i = 0; i < record->n_tries; i++) {
-        const struct record_try *t = &record->tries[i];
-        if (t->ref != NULL && t->gateway != NULL) {
-            refs[retired->n_refs] = arena_printf(arena, "%s %s", t->gateway, t->ref);
-            if (refs[retired->n_refs++] == NULL) {
-                return -1;
-            }
-        }
-    }
-    retired->refs = refs;
-    return 0;
-}
-
 /* Adds a notice to the page, unless it has to stay. 0, or -1 without memory. */
 static int take(struct page *page, const struct queue_due *notice, struct buf *lines, int64_t now_ms) {
     struct record record;
     struct err err;
-    struct queue_retired *retired = &page->retired[page->n];
     if (record_read(notice->held.record, &page->arena, &record, &err) < 0) {
         log_warning("notice %s stays in Redis: %s", notice->id, err.text);
         return err.code == ERR_MEMORY ? -1 : 0;
@@ -79,12 +59,8 @@ static int take(struct page *page, const struct queue_due *notice, struct buf *l
     if (record.held) {
         return 0;
     }
-    *retired = (struct queue_retired){.id = notice->id, .fence = notice->held.fence};
-    if (take_refs(&record, &page->arena, retired) < 0) {
-        return -1;
-    }
     archive_put_line(lines, notice->id, record.customer, notice->held.state, notice->held.fence, now_ms, notice->held.record);
-    page->n++;
+    page->retired[page->n++] = (struct queue_retired){notice->id, notice->held.fence};
     return lines->failed ? -1 : 0;
 }
 

@@ -26,7 +26,6 @@
     X(KEY_GATEWAYS, "gateways")                                                                                                            \
     X(KEY_RATES, "rates")                                                                                                                  \
     X(KEY_LANES, "lanes")                                                                                                                  \
-    X(KEY_REFS, "refs")                                                                                                                    \
     X(KEY_GONE, "gone")
 
 #define KEY_ENUM(id, name) id,

@@ -254,9 +254,7 @@ int queue_tell(struct queue *queue, const char *counts, const char *event, const
 /* A notice that is in the archive. */
 struct queue_retired {
     const char *id;
-    uint64_t fence;          /* of the record that was archived */
-    const char *const *refs; /* fields of the hash `refs` that lead to it ("<gateway> <ref>") */
-    size_t n_refs;
+    uint64_t fence; /* of the record that was archived */
 };
 
 /* The n notices (of those that old() handed out) that are in the archive, on disk; 0: none could be written, ask again later. Takes them

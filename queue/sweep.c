@@ -129,7 +129,7 @@ static void on_finish(struct queue *queue, struct call *call, const struct err *
 static const struct call_kind retire_kind = {on_answer, on_finish, NULL, false};
 
 /* Keys of the script, in its order. */
-static const enum key retire_keys[] = {KEY_NOTICES, KEY_JOBS, KEY_DUE, KEY_LAST, KEY_PREVIOUS, KEY_COUNTERS, KEY_REFS, KEY_GONE, KEY_DESK};
+static const enum key retire_keys[] = {KEY_NOTICES, KEY_JOBS, KEY_DUE, KEY_LAST, KEY_PREVIOUS, KEY_COUNTERS, KEY_GONE, KEY_DESK};
 
 static void put_retired(struct command *command, const struct queue_retired *retired) {
     char token[RECORD_TOKEN_LEN];
@@ -140,10 +140,6 @@ static void put_retired(struct command *command, const struct queue_retired *ret
     command_put(command, token, sizeof token);
     command_puts(command, place.bucket);
     command_put(command, place.mark, sizeof place.mark);
-    command_put_i64(command, (int64_t)retired->n_refs);
-    for (size_t i = 0; i < retired->n_refs; i++) {
-        command_puts(command, retired->refs[i]);
-    }
 }
 
 int queue_retire(struct queue *queue, const struct queue_retired *archived, size_t n, struct err *err) {

@@ -1,8 +1,8 @@
 -- retire: takes finished notices out of Redis that are in the archive already.
 --
--- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 refs  8 gone  9 desk
+-- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 gone  8 desk
 -- ARGV  1 today, in days since 1970  2 the last day whose ids are forgotten, or -1: ids are not remembered at all
---       then a row each: id, token, bucket, mark (6 bytes), number of refs, refs
+--       then a row each: id, token, bucket, mark (6 bytes)
 --
 -- Before: the archive has the record with this token, on disk.
 -- After, for every row whose record is finished, carries that token and has no open desk case: nothing of the notice is left in Redis but one
@@ -12,7 +12,7 @@
 --
 -- gone: bucket (4 hex digits of the id's hash) -> 8 bytes an id, oldest first: 6 of the hash, 2 of the day on which it left.
 
-local NOTICES, JOBS, DUE, LAST, PREVIOUS, REFS, GONE, DESK = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[7], KEYS[8], KEYS[9]
+local NOTICES, JOBS, DUE, LAST, PREVIOUS, GONE, DESK = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[7], KEYS[8]
 local call, byte, sub = redis.call, string.byte, string.sub
 local FINAL = {R = true, H = true, E = true, C = true, V = true}
 local MOST = 1000
@@ -65,12 +65,12 @@ end
 for i = 1, 6 do
     demand(KEYS[i], KINDS[i])
 end
-for i = 7, 9 do
+for i = 7, 8 do
     demand(KEYS[i], 'hash')
 end
-local answer, gone, at = {}, 0, 3
-while at < #ARGV do
-    local id, n_refs = ARGV[at], tonumber(ARGV[at + 4])
+local answer, gone = {}, 0
+for at = 3, #ARGV, 4 do
+    local id = ARGV[at]
     local record, letter = may_leave(id, ARGV[at + 1])
     if record then
         unlink(id, sub(record, 19, string.find(record, ' ', 19, true) - 1))
@@ -82,11 +82,7 @@ while at < #ARGV do
         end
         gone, letter = gone + 1, 'A'
     end
-    if letter == 'A' and n_refs > 0 then
-        call('HDEL', REFS, unpack(ARGV, at + 5, at + 4 + n_refs))
-    end
     answer[#answer + 1] = letter
-    at = at + 5 + n_refs
 end
 if gone > 0 then
     call('HINCRBY', KEYS[6], 'retired', gone)

@@ -1,5 +1,6 @@
 /* The small parts: commands in wire form, the set of entries in hand, records, error replies, settings. No Redis. */
 #include "queue/command.h"
+#include "queue/gone.h"
 #include "queue/held.h"
 #include "queue/record.h"
 #include "queue/reply.h"
@@ -164,6 +165,29 @@ static void scripts_have_names_of_their_own(void **state) {
     arena_fini(&arena);
 }
 
+static void a_remembered_id_has_a_place_and_an_end(void **state) {
+    (void)state;
+    enum { DAY_MS = 86400000 };
+    struct gone_place place, other;
+    gone_place_of("bench-1", &place);
+    gone_place_of("bench-2", &other);
+    assert_int_equal(strspn(place.bucket, "0123456789abcdef"), GONE_BUCKET_LEN);
+    assert_true(memcmp(place.mark, other.mark, GONE_MARK_LEN) != 0);
+    char bucket[2 * GONE_ENTRY_LEN] = {0};
+    memcpy(bucket + GONE_ENTRY_LEN, place.mark, GONE_MARK_LEN);
+    bucket[2 * GONE_ENTRY_LEN - 2] = (char)(20000 >> 8);
+    bucket[2 * GONE_ENTRY_LEN - 1] = (char)(20000 & 255);
+    assert_true(gone_has(bucket, sizeof bucket, place.mark, 19999));
+    assert_false(gone_has(bucket, sizeof bucket, place.mark, 20000));
+    assert_false(gone_has(bucket, sizeof bucket, other.mark, 0));
+    assert_false(gone_has(bucket, sizeof bucket - 1, place.mark, 0)); /* torn */
+    int64_t now_ms = INT64_C(20000) * DAY_MS + 5;
+    assert_int_equal(gone_day(now_ms), 20000);
+    assert_int_equal(gone_forgotten(now_ms, 0), -1);
+    assert_int_equal(gone_forgotten(now_ms, 2 * DAY_MS), 19997); /* noted at any hour of day 19998: still known */
+    assert_int_equal(gone_forgotten(now_ms, INT64_C(30000) * DAY_MS), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_command_carries_any_bytes),
@@ -174,6 +198,7 @@ int main(void) {
         cmocka_unit_test(an_info_text_is_read_by_name),
         cmocka_unit_test(an_address_is_a_socket_or_a_host_with_a_port),
         cmocka_unit_test(scripts_have_names_of_their_own),
+        cmocka_unit_test(a_remembered_id_has_a_place_and_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

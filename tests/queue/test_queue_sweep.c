@@ -1,7 +1,10 @@
 /* The slow walk: lost work is found, old finished notices leave. Against a real Redis each. */
 #include "tests/support/queue_kit.h"
 
+#include "queue/gone.h"
 #include "queue/store.h"
+
+#include <hiredis/hiredis.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -126,6 +129,97 @@ static void a_notice_that_changed_after_it_was_archived_stays(void **state) {
     assert_int_equal(kit_status(&kit.settings, "unaccounted"), 0);
 }
 
+static void an_open_desk_case_keeps_its_notice(void **state) {
+    (void)state;
+    struct err err;
+    start(100);
+    put("case", "C1", NOTICE_HANDED_TO_DESK, 30 * 86400);
+    assert_int_equal(redis_server_number(&server, "HSET", "reach:desk", "case", "{}", NULL), 1);
+    walk_again();
+    assert_int_equal(kit.n_old, 0);
+    struct queue_retired retired = {.id = "case", .fence = token_aged(30 * 86400)}; /* opened after it was handed out */
+    assert_int_equal(queue_retire(kit.queue, &retired, 1, &err), 0);
+    while (queue_pending(kit.queue) > 0) {
+        kit_run(&kit, 5);
+    }
+    assert_int_equal(redis_server_number(&server, "HLEN", "reach:notices", NULL), 1);
+    assert_int_equal(redis_server_number(&server, "HDEL", "reach:desk", "case", NULL), 1);
+    walk_again();
+    assert_int_equal(redis_server_number(&server, "HLEN", "reach:notices", NULL), 0);
+}
+
+/* ---- ids that have left ------------------------------------------------------------------------------------------- */
+
+struct answer {
+    size_t n;
+    bool archived[4], found[4];
+};
+
+static void on_found(void *ctx, const struct queue_found *found, size_t n, struct arena *arena_take) {
+    struct answer *answer = ctx;
+    for (size_t i = 0; i < n; i++) {
+        answer->archived[i] = found[i].archived;
+        answer->found[i] = found[i].held.found;
+    }
+    answer->n += n;
+    arena_fini(arena_take);
+}
+
+static void look_up(struct answer *answer) {
+    static const char *const ids[] = {"left", "new", "here"};
+    struct err err;
+    *answer = (struct answer){0};
+    assert_int_equal(queue_lookup(kit.queue, ids, NULL, 3, on_found, answer, &err), 0);
+    kit_until_n(&kit, &answer->n, 3);
+}
+
+static void an_id_is_known_after_its_notice_has_left(void **state) {
+    (void)state;
+    struct answer answer;
+    start(100);
+    put("left", "C1", NOTICE_REACHED, 30 * 86400);
+    put("here", "C1", NOTICE_REACHED, 10);
+    walk_again();
+    assert_int_equal(redis_server_number(&server, "HLEN", "reach:notices", NULL), 1);
+    look_up(&answer);
+    assert_true(answer.archived[0] && !answer.found[0]);
+    assert_true(!answer.archived[1] && !answer.found[1]);
+    assert_true(!answer.archived[2] && answer.found[2]);
+    kit.settings.remember_ms = 0;
+    look_up(&answer);
+    assert_false(answer.archived[0]);
+}
+
+static void ids_are_forgotten_and_their_room_is_used_again(void **state) {
+    (void)state;
+    struct gone_place place;
+    struct answer answer;
+    int64_t day = gone_day(clock_wall_ms(&clock_system)), old = day - 40, kept = day - 20;
+    char bucket[3 * GONE_ENTRY_LEN];
+    start(100);
+    gone_place_of("left", &place);
+    for (int i = 0; i < 2; i++) {
+        char *entry = bucket + (size_t)i * GONE_ENTRY_LEN;
+        memcpy(entry, i == 0 ? place.mark : "abcdef", GONE_MARK_LEN);
+        entry[GONE_MARK_LEN] = (char)((i == 0 ? old : kept) >> 8);
+        entry[GONE_MARK_LEN + 1] = (char)(i == 0 ? old : kept);
+    }
+    redisContext *redis = redisConnectUnix(server.socket);
+    freeReplyObject(redisCommand(redis, "HSET reach:gone %s %b", place.bucket, bucket, (size_t)2 * GONE_ENTRY_LEN));
+    look_up(&answer);
+    assert_false(answer.archived[0]); /* 40 days are more than redis.remember_ids */
+    put("left", "C1", NOTICE_REACHED, 30 * 86400);
+    walk_again();
+    look_up(&answer);
+    assert_true(answer.archived[0]);
+    redisReply *reply = redisCommand(redis, "HGET reach:gone %s", place.bucket);
+    assert_int_equal(reply->len, 2 * GONE_ENTRY_LEN);
+    assert_memory_equal(reply->str, "abcdef", GONE_MARK_LEN);
+    assert_memory_equal(reply->str + GONE_ENTRY_LEN, place.mark, GONE_MARK_LEN);
+    freeReplyObject(reply);
+    redisFree(redis);
+}
+
 static void memory_does_not_grow_with_what_has_left(void **state) {
     (void)state;
     enum { ROUNDS = 4, N = 4000 };
@@ -148,6 +242,7 @@ static void memory_does_not_grow_with_what_has_left(void **state) {
             kit_run(&kit, 5);
         }
         assert_int_equal(redis_server_number(&server, "HLEN", "reach:notices", NULL), 0);
+        assert_int_equal(redis_server_number(&server, "DEL", "reach:gone", NULL), 1); /* as if redis.remember_ids were over */
         assert_int_equal(redis_server_number(&server, "EXISTS", "reach:notices", "reach:last", "reach:previous", "reach:due", NULL), 0);
         const char *info = redis_server_ask(&server, "INFO", "memory", NULL);
         used[round] = strtoll(strstr(info, "used_memory_dataset:") + 20, NULL, 10);
@@ -162,8 +257,13 @@ static void memory_does_not_grow_with_what_has_left(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(work_that_no_timer_owns_is_handed_out),      TEST(old_finished_notices_leave_and_are_still_accounted_for),
-        TEST(a_customers_chain_leads_past_what_has_left), TEST(a_notice_that_changed_after_it_was_archived_stays),
+        TEST(work_that_no_timer_owns_is_handed_out),
+        TEST(old_finished_notices_leave_and_are_still_accounted_for),
+        TEST(a_customers_chain_leads_past_what_has_left),
+        TEST(a_notice_that_changed_after_it_was_archived_stays),
+        TEST(an_open_desk_case_keeps_its_notice),
+        TEST(an_id_is_known_after_its_notice_has_left),
+        TEST(ids_are_forgotten_and_their_room_is_used_again),
         TEST(memory_does_not_grow_with_what_has_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
