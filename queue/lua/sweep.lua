@@ -23,7 +23,7 @@ local FINAL = {R = true, H = true, E = true, C = true, V = true}
 local lost_before = token_of(ARGV[4])
 local old_before = ARGV[5] ~= '0' and token_of(ARGV[5]) or ''
 local page = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', ARGV[3])
-local answer, lost = {page[1], 0, redis.call('EXISTS', ARGV[6])}, {}
+local answer, lost = {page[1], 0, redis.call('TYPE', ARGV[6]).ok == 'none' and 0 or 1}, {}
 for i = 1, #page[2], 2 do
     local id, record = page[2][i], page[2][i + 1]
     local state, epoch = string.sub(record, 1, 1), string.sub(record, 2, 11)
