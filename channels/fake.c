@@ -24,7 +24,7 @@ struct gateway {
     size_t n_asked;
 };
 
-static const char *const kind_names[] = {"sent", "retry", "rejected", "unknown", NULL};   /* order of enum outcome_kind */
+static const char *const kind_names[] = {"sent", "retry", "rejected", "unknown", NULL};              /* order of enum outcome_kind */
 static const char *const blame_names[] = {"none", "message", "contact", "gateway", "account", NULL}; /* order of enum outcome_blame */
 static const char refuse[] = "refuse";
 

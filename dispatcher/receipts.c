@@ -276,9 +276,8 @@ static void on_refs(void *ctx, const char *const *values, size_t n, struct arena
         }
         const char *id = values[k++];
         item->notice = id == NULL ? NULL : arena_strdup(&batch->arena, id);
-        if (id != NULL && item->notice == NULL) {
-            settle(item, FATE_LEFT);
-        } else if (id == NULL && early_keep(batch->worker, &item->receipt, batch->since_ms)) {
+        bool for_later = id != NULL ? item->notice == NULL : early_keep(batch->worker, &item->receipt, batch->since_ms);
+        if (for_later) {
             settle(item, FATE_LEFT);
         } else if (id == NULL) {
             struct err why;

@@ -118,7 +118,7 @@ it_takes_a_clearance_back_when_an_import_brings_the_loss() {
 }
 
 it_lets_a_person_close_the_case_of_a_notice_that_had_ended() {
-    ctl desk done ida --as kim --note 'told by letter' --yes >"$T/desk.out" 2>&1 || fail "desk done: $(cat "$T/desk.out")"
+    ctl desk "done" ida --as kim --note 'told by letter' --yes >"$T/desk.out" 2>&1 || fail "desk done: $(cat "$T/desk.out")"
     wait_until 15 "the case is closed" not_in_desk ida
     equal 0 "$(allowed ida)" "clearance"
     job '{"v":1,"type":"resolve","id":"resolve-ida","notice":"ida"}'
