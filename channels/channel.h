@@ -51,6 +51,9 @@ struct channel_driver {
     const char *name;
     /* The keys this driver adds to a gateway's mapping; NULL: none. */
     const struct conf_table *settings;
+    /* Looks at everything that open() would, files with secrets too, without opening anything. 0, or -1 with *err (member: the key at
+     * fault). NULL: there is nothing that the settings table does not see. */
+    int (*check)(const struct gateway_settings *settings, struct err *err);
     /* Opens a gateway: resolves settings, reads secrets, starts helpers. Sends nothing. NULL with *err; the caller adds the
      * gateway's name. `env` and `settings` are borrowed for the gateway's life. */
     struct gateway *(*open)(const struct channel_env *env, const struct gateway_settings *settings, struct err *err);

@@ -19,6 +19,7 @@
 #include "channels/http_request.h"
 #include "channels/http_settings.h"
 #include "channels/http_template.h"
+#include "channels/receipt_gateway.h"
 #include "channels/webpush.h"
 
 #include <stdio.h>
@@ -98,18 +99,11 @@ static bool signs_tokens(int64_t auth) {
     return auth == HTTP_AUTH_JWT_ES256 || auth == HTTP_AUTH_JWT_RS256 || auth == HTTP_AUTH_OAUTH_JWT || auth == HTTP_AUTH_VAPID;
 }
 
-/* Reads what the settings name: a password or private key, and the key of receipts. */
-static int read_secrets(struct gateway *gateway, struct err *err) {
+/* The account's secret: a password or token, or a private key. */
+static int read_account_secret(struct gateway *gateway, struct err *err) {
     const struct http_settings *settings = gateway->settings;
     struct http_secrets *secrets = &gateway->secrets;
     struct arena *arena = &gateway->arena;
-    if (settings->receipt_secret_file != NULL &&
-        conf_read_secret(settings->receipt_secret_file, arena, &secrets->receipt_secret, err) < 0) {
-        return -1;
-    }
-    if (settings->secret_file == NULL) {
-        return 0;
-    }
     if (!signs_tokens(gateway->description->auth)) {
         return conf_read_secret(settings->secret_file, arena, &secrets->secret, err);
     }
@@ -118,6 +112,19 @@ static int read_secrets(struct gateway *gateway, struct err *err) {
         return -1;
     }
     return auth_read_key(text, arena, &secrets->key_pem, &secrets->members, err);
+}
+
+/* Reads what the settings name: the account's secret, and the key of receipts. */
+static int read_secrets(struct gateway *gateway, struct err *err) {
+    const struct http_settings *settings = gateway->settings;
+    if (settings->receipt_secret_file != NULL &&
+        conf_read_secret(settings->receipt_secret_file, &gateway->arena, &gateway->secrets.receipt_secret, err) < 0) {
+        return err_prefix(err, "receipt_secret_file");
+    }
+    if (settings->secret_file != NULL && read_account_secret(gateway, err) < 0) {
+        return err_prefix(err, "secret_file");
+    }
+    return 0;
 }
 
 static void on_auth_ready(void *ctx) {
@@ -190,6 +197,17 @@ static struct gateway *http_open(const struct channel_env *env, const struct gat
         return NULL;
     }
     return gateway;
+}
+
+static int http_check(const struct gateway_settings *settings, struct err *err) {
+    struct gateway gateway = {.settings = settings->driver_settings};
+    struct receipt_gateway receipts;
+    int result = compile(&gateway, err) < 0 || check_channel(&gateway, settings->channel, err) < 0 ||
+                         receipt_gateway_open(settings, &gateway.arena, &receipts, err) < 0
+                     ? -1
+                     : 0;
+    arena_fini(&gateway.arena);
+    return result;
 }
 
 static int http_send(struct gateway *gateway, const struct message *message, int64_t not_after_mono_ms, channel_done_fn *done, void *ctx,
@@ -330,5 +348,10 @@ static void http_flush(struct gateway *gateway) {
     pump(gateway);
 }
 
-const struct channel_driver channel_http = {
-    .name = "http", .settings = &http_table, .open = http_open, .send = http_send, .flush = http_flush, .close = http_close};
+const struct channel_driver channel_http = {.name = "http",
+                                            .settings = &http_table,
+                                            .check = http_check,
+                                            .open = http_open,
+                                            .send = http_send,
+                                            .flush = http_flush,
+                                            .close = http_close};

@@ -54,7 +54,8 @@ int work_render(struct work *work, const struct work_place *place, enum channel_
         .time_zone = job->customer.time_zone,
         .locale = job->customer.locale == NULL ? place->settings->templates.default_locale : job->customer.locale,
     };
-    if (wording_make(&wording, place->templates, channel, &work->arena, message, err) < 0) {
+    if (wording_make(&wording, place->templates, channel, &work->arena, message, err) < 0 ||
+        template_fits(place->templates, message, channel, err) < 0) {
         work->record.addressed = before;
         return -1;
     }
@@ -112,7 +113,7 @@ static int prepare_message(struct work *work, const struct work_place *place, st
     }
     work->message = (struct message){0};
     if (work_render(work, place, contact->channel, now_ms, &work->message, why) < 0) {
-        return work->fence == 0 ? -1 : 0;
+        return work->fence == 0 && why->code != ERR_LIMIT ? -1 : 0; /* too long for this channel: another one may do */
     }
     work->message.to = wording_address(contact->channel, contact->address, &work->arena, why);
     if (work->message.to == NULL) {

@@ -6,6 +6,8 @@
  *
  * Exit codes: 0 done, 1 failed, 2 usage. */
 #include "base/log.h"
+#include "dispatcher/gateway_check.h"
+#include "dispatcher/libexec.h"
 #include "dispatcher/settings.h"
 #include "dispatcher/standalone.h"
 #include "dispatcher/worker.h"
@@ -13,13 +15,11 @@
 #include <argp.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
 const char *argp_program_version = "reachd 0.1";
 
@@ -102,26 +102,6 @@ static void on_drained(void *ctx) {
 
 /* ---- putting it together ------------------------------------------------------------------------------------------- */
 
-/* Where reachd-mailer is: as configured, else beside this program, else ../libexec/reachd. */
-static const char *find_libexec(const struct settings *settings, struct arena *arena) {
-    if (settings->libexec != NULL) {
-        return settings->libexec;
-    }
-    char path[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
-    path[len < 0 ? 0 : len] = '\0';
-    char *slash = strrchr(path, '/');
-    if (slash == NULL) {
-        return ".";
-    }
-    *slash = '\0';
-    const char *beside = arena_printf(arena, "%s/reachd-mailer", path);
-    if (beside != NULL && access(beside, X_OK) == 0) {
-        return arena_strdup(arena, path);
-    }
-    return arena_printf(arena, "%s/../libexec/reachd", path);
-}
-
 /* Where the journal is kept when the configuration does not say: with the rest of what this reachd keeps. */
 static const char *find_journal(const struct options *options, struct arena *arena) {
     const char *state = options->standalone_dir != NULL ? options->standalone_dir : getenv("STATE_DIRECTORY");
@@ -165,7 +145,7 @@ static int start(const struct options *options, struct settings *settings, struc
     if (settings->journal.directory == NULL) {
         settings->journal.directory = find_journal(options, arena);
     }
-    d.worker = worker_new(d.base, &clock_system, settings, find_libexec(settings, arena), arena, &err);
+    d.worker = worker_new(d.base, &clock_system, settings, libexec_find(settings, arena), arena, &err);
     if (d.worker == NULL) {
         log_error("%s", err.text);
         goto out;
@@ -175,6 +155,20 @@ out:
     worker_free(d.worker);
     standalone_stop(own);
     event_base_free(d.base);
+    return result;
+}
+
+/* Tells every gateway that could not be opened. 0 or -1. */
+static int check_gateways(const struct settings *settings) {
+    const struct gateway_settings *gateways = settings->gateways.items;
+    int result = 0;
+    for (size_t i = 0; i < settings->gateways.n; i++) {
+        struct err err;
+        if (gateway_check(&gateways[i], &err) < 0) {
+            (void)fprintf(stderr, "%s\n", err.text);
+            result = -1;
+        }
+    }
     return result;
 }
 
@@ -192,7 +186,7 @@ static int check(const struct settings *settings, struct arena *arena) {
         (void)fprintf(stderr, "templates: %s\n", err.text);
     } else if (settings_rules(settings, arena, &err) == NULL || settings_routes(settings, arena, &n, &err) == NULL) {
         (void)fprintf(stderr, "%s\n", err.text);
-    } else {
+    } else if (check_gateways(settings) == 0) {
         (void)printf("the configuration and the templates are in order\n");
         result = 0;
     }

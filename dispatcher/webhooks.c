@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "channels/listener.h"
+#include "dispatcher/gateway_check.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -159,17 +160,12 @@ static const struct listener_handlers handlers = {.take = on_take, .count = on_c
 int webhooks_load(struct webhooks *hooks, const struct settings *settings, struct err *err) {
     const struct gateway_settings *gateways = settings->gateways.items;
     size_t at_fault = 0;
-    char where[256];
     if (hooks == NULL) {
         return 0;
     }
     int n = listener_load(hooks->listener, gateways, settings->gateways.n, &at_fault, err);
     if (n < 0) {
-        if (err->member[0] != '\0') {
-            (void)err_prefix(err, err->member);
-        }
-        (void)err_prefix(err, gateways[at_fault].name);
-        return err_prefix(err, conf_where_text(&gateways[at_fault].where, where, sizeof where));
+        return gateway_fault(&gateways[at_fault], err);
     }
     log_info("listener: receipts of %d gateways are taken at %s", n, settings->listener.address);
     return 0;

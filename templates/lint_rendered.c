@@ -95,14 +95,10 @@ static void lint_alphabet(const struct lint *lint, const struct words *words, co
 
 static void lint_sms(const struct lint *lint, const struct words *words, const struct message *longest) {
     struct sms_count count = sms_count(longest->text, strlen(longest->text));
-    int64_t max = lint->set->company.sms_segments_max;
+    struct err err;
     lint_alphabet(lint, words, longest->text, &count);
-    if ((int64_t)count.segments > max) {
-        (void)report_error(
-            lint->report, words->file, 0,
-            "with the example values this SMS is %zu messages long (%zu %s); the company allows %lld: shorten it by about %zu characters",
-            count.segments, count.units, count.ucs2 ? "characters of the large alphabet" : "characters", (long long)max,
-            count.units - (size_t)max * (count.ucs2 ? 67 : 153));
+    if (template_fits(lint->set, longest, CHANNEL_SMS, &err) < 0) {
+        (void)report_error(lint->report, words->file, 0, "with the example values %s", err.text);
     }
 }
 

@@ -133,6 +133,7 @@ static int load_notice_file(struct loader *loader, struct notice_words *notice) 
     notice->where = file.where;
     notice->description = file.description;
     notice->severity = notice_severities[file.severity];
+    notice->sms_segments_max = file.sms_segments_max > 0 ? file.sms_segments_max : loader->set->company.sms_segments_max;
     notice->variables = file.variables;
     return check_variables(loader, &source, &file.variables);
 }

@@ -178,7 +178,7 @@ static size_t length(const char *text) {
     return text == NULL ? 0 : strlen(text);
 }
 
-/* The company's own limit is for the writer (lint.c): a message that owes its length to a long address still goes out. */
+/* The notice's own limit is looked at apart, by template_fits(). */
 static int check_sms(const char *const made[PART_COUNT], struct err *err) {
     struct sms_count count = sms_count(made[PART_TEXT], strlen(made[PART_TEXT]));
     if (count.segments > SMS_MAX_SEGMENTS) {
@@ -235,4 +235,20 @@ int template_render(const struct template_set *set, const char *notice, const ch
         return -1;
     }
     return set_message(&values, made, message, err);
+}
+
+int template_fits(const struct template_set *set, const struct message *message, enum channel_id channel, struct err *err) {
+    const struct notice_words *notice = channel == CHANNEL_SMS ? set_notice(set, message->notice) : NULL;
+    if (notice == NULL || message->text == NULL) {
+        return 0;
+    }
+    struct sms_count count = sms_count(message->text, strlen(message->text));
+    size_t max = (size_t)notice->sms_segments_max;
+    size_t room = max == 1 ? (count.ucs2 ? 70 : 160) : max * (count.ucs2 ? 67 : 153);
+    if (count.segments <= max) {
+        return 0;
+    }
+    return err_set(err, ERR_LIMIT, "this SMS is %zu messages long (%zu %s); %zu %s allowed: shorten it by about %zu characters",
+                   count.segments, count.units, count.ucs2 ? "characters of the large alphabet" : "characters", max,
+                   max == 1 ? "is" : "are", count.units > room ? count.units - room : 1);
 }

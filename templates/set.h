@@ -57,6 +57,7 @@ struct notice_words {
     const char *name;
     const char *description;
     const char *severity;
+    int64_t sms_segments_max;   /* the longest SMS of this notice, in segments */
     struct conf_list variables; /* struct variable */
     struct locale_words *locales;
     size_t n_locales;
@@ -116,6 +117,7 @@ struct notice_file {
     struct conf_where where;
     const char *description;
     int64_t severity;
+    int64_t sms_segments_max; /* 0: the company's */
     struct conf_list variables;
 };
 

@@ -83,13 +83,13 @@ END
     start_reachd --config "$CONFIG"
 }
 
-# notice ID NUMBER [ROUTE]: the account of customer ID dies; a number and a mail address are on file.
+# notice ID NUMBER [ROUTE [RESET_URL [EXPIRES_AT]]]: the account of customer ID dies; a number and a mail address are on file.
 notice() {
     rcli XADD reach:intake '*' job "{\"v\":1,\"type\":\"notice\",\"id\":\"$1\",\"notice\":\"mail-password-disabled\",\"route\":\"${3:-security}\",
         \"customer\":{\"id\":\"$1\",\"locale\":\"en\",\"contacts\":[{\"channel\":\"sms\",\"address\":\"$2\"},
         {\"channel\":\"push\",\"address\":\"token-$1\"},{\"channel\":\"email\",\"address\":\"$1@example.org\"}]},
-        \"expires_at\":\"2126-01-01T00:00:00Z\",
-        \"disables\":{\"accounts\":[\"$1@walton.example\"]},\"data\":{\"reset_url\":\"https://walton.example/reset\"}}" >"$T/xadd"
+        \"expires_at\":\"${5:-2126-01-01T00:00:00Z}\",
+        \"disables\":{\"accounts\":[\"$1@walton.example\"]},\"data\":{\"reset_url\":\"${4:-https://walton.example/reset}\"}}" >"$T/xadd"
 }
 state_is() { [ "$(ctl --json notice show "$1" 2>/dev/null | json - 'd["state"]')" = "$2" ]; }
 comes_to() { wait_until 20 "notice $1 is $2" state_is "$1" "$2"; }
@@ -123,6 +123,34 @@ it_reaches_the_customer_when_the_provider_says_delivered() {
     equal "200 None" "$(receipt +441632960013 delivered)" "the receipt"
     comes_to ada reached
     cleared ada || fail "no clearance"
+}
+
+# field NUMBER FIELD: what the provider was sent in it, to that number.
+field() {
+    "$PYTHON" -c 'import json, sys, urllib.request
+sent = json.load(urllib.request.build_opener(urllib.request.ProxyHandler({})).open("http://127.0.0.1:%s/sent" % sys.argv[1], timeout=10))
+print([m.get(sys.argv[3]) for m in sent if m["To"] == sys.argv[2]][-1])' "$PORT" "$1" "$2"
+}
+
+it_sends_the_gateways_sender_id_and_a_validity_that_ends_with_the_notice() {
+    local soon left
+    equal +441632960999 "$(field +441632960013 From)" "sender id"
+    equal 36000 "$(field +441632960013 ValidityPeriod)" "validity of a notice that lasts longer than the provider allows"
+    soon=$("$PYTHON" -c 'import datetime
+print((datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"))')
+    notice zoe +441632960203 security "" "$soon"
+    comes_to zoe sent
+    left=$(field +441632960203 ValidityPeriod)
+    [ "$left" -gt 3000 ] && [ "$left" -le 3600 ] || fail "a notice that expires in an hour is valid for $left s"
+}
+
+it_does_not_send_an_sms_that_is_longer_than_its_notice_allows() {
+    notice yan +441632960213 security "https://walton.example/reset?token=$(printf 'x%.0s' {1..450})"
+    comes_to yan reached
+    contains "$(timeline yan)" "messages long (" "timeline"
+    contains "$(timeline yan)" "3 are allowed" "timeline"
+    contains "$(timeline yan)" "email through mail" "timeline"
+    ! field +441632960213 To >"$T/out" 2>&1 || fail "it was sent"
 }
 
 it_answers_a_duplicate_and_one_out_of_order_with_200_and_changes_nothing() {
