@@ -78,8 +78,8 @@ struct template_values {
 int template_render(const struct template_set *set, const char *notice, const char *wanted_locale, enum channel_id channel,
                     const struct template_values *given, struct arena *arena, struct message *message, struct err *err);
 
-/* Whether a message of this set keeps to what its notice allows on that channel (an SMS: sms_segments_max of notice.yaml or company.yaml). The
- * checks of a set and the sending ask the same question: 0, or -1 with *err ERR_LIMIT in plain words: it must not be sent. */
+/* Whether a message of this set keeps to what its notice allows on that channel (an SMS: sms_segments_max of notice.yaml or company.yaml).
+ * The checks of a set and the sending ask the same question: 0, or -1 with *err ERR_LIMIT in plain words: it must not be sent. */
 int template_fits(const struct template_set *set, const struct message *message, enum channel_id channel, struct err *err);
 
 #endif

@@ -100,8 +100,18 @@ example() {
     sed "s|/usr/local/share/reachd/messages|$TOP/templates/messages|" deploy/reachd.example.yaml
 }
 
-it_the_example_configuration_is_in_order() {
+# secrets DIR: those that the example names.
+secrets() {
+    mkdir -p "$1"
+    printf 'token\n' | tee "$1/sms-token" >"$1/push-token"
+    chmod 600 "$1"/*-token
+}
+
+it_the_example_configuration_is_in_order_once_its_secrets_are_there() {
     example >"$T/reachd.yaml"
+    equal 1 "$(status_of "$B/reachd" --config "$T/reachd.yaml" --check-config)" "check-config without secrets"
+    contains "$(cat "$T/err")" "sms-main: secret_file: $T/secrets/sms-token" "what is missing"
+    secrets "$T/secrets"
     equal 0 "$(status_of "$B/reachd" --config "$T/reachd.yaml" --check-config)" "check-config: $(cat "$T/err")"
 }
 
@@ -296,6 +306,7 @@ it_an_installation_is_complete_and_runs_from_its_place() {
     contains "$(cat "$root/lib/systemd/system/reachd.service")" 'ExecStart=/opt/reach/bin/reachd --config /etc/reachd/reachd.yaml' "the unit"
     contains "$(cat "$root/etc/reachd/reachd.yaml")" '/opt/reach/share/reachd/messages' "the configuration"
     sed -i "s|/opt/reach|$root/opt/reach|" "$root/etc/reachd/reachd.yaml"
+    secrets "$root/etc/reachd/secrets"
     "$root/opt/reach/bin/reachd" --config "$root/etc/reachd/reachd.yaml" --check-config >/dev/null || fail "check-config"
     echo '# mine' >"$root/etc/reachd/reachd.yaml"
     make --no-print-directory -C "$TOP" install DESTDIR="$root" PREFIX=/opt/reach B="${B#"$TOP"/}" DEPS=skip >"$T/out" 2>&1
