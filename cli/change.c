@@ -1,8 +1,8 @@
 /* change: see change.h.
  *
  * A preflight is asked before anything is pushed, so it reads the very job that will be pushed, with the same strictness: a
- * misspelt `effective_at` must be told here and not be taken for "in force already". A notice job is read by job_parse(). A
- * campaign job is read here as far as the change goes; how it is sent out in waves does not matter for who can be reached.
+ * misspelt `effective_at` must be told here and not be taken for "in force already". A notice job is read by job_parse(), a campaign
+ * job by campaign_job_read(); it may list many accounts and be larger than what the queue takes.
  *
  * Fails: with the member at fault. Does not: know the audience; who is asked about comes from the contact book or a file. */
 #include "cli/change.h"
@@ -20,69 +20,24 @@ enum { CAMPAIGN_MAX_BYTES = 64 * 1024 * 1024 };
 
 /* ---- campaign ----------------------------------------------------------------------------------------------------------- */
 
-static int read_list(struct json_in *in, const char *name, struct arena *arena, struct address_list *list, struct err *err) {
-    json_t *array = json_in_array(in, name, JSON_OPTIONAL);
-    size_t n = json_array_size(array);
-    list->items = arena_array(arena, n, sizeof *list->items);
-    if (list->items == NULL) {
-        return err_no_memory(err);
-    }
-    for (size_t i = 0; i < n; i++) {
-        const char *text = json_string_value(json_array_get(array, i));
-        if (text == NULL) {
-            char at[64];
-            (void)snprintf(at, sizeof at, "%s[%zu]", name, i);
-            return json_in_fail(in, at, "must be a string");
-        }
-        list->items[list->n++] = arena_strdup(arena, text);
-    }
-    return 0;
-}
-
-static int read_disables(json_t *value, struct arena *arena, struct disables *disables, struct err *err) {
+static int read_campaign(json_t *root, const struct mailbox_rules *rules, struct arena *arena, struct change *change, struct err *err) {
     struct json_in in;
-    json_in_begin(&in, value, "disables", err);
-    if (read_list(&in, "accounts", arena, &disables->accounts, err) < 0 || read_list(&in, "domains", arena, &disables->domains, err) < 0) {
-        return -1;
-    }
-    disables->audience_accounts = json_in_bool(&in, "audience_accounts", false);
-    if (disables->accounts.n == 0 && disables->domains.n == 0 && !disables->audience_accounts) {
-        (void)json_in_fail(&in, "", "must list accounts or domains, or say audience_accounts");
-    }
-    return json_in_end(&in);
-}
-
-/* Everybody in the contact book, or in the file that is given instead. A choice among them needs the campaign itself. */
-static void read_audience(struct json_in *in) {
-    const json_t *audience = json_in_any(in, "audience", JSON_OPTIONAL);
-    if (audience != NULL && (!json_is_string(audience) || strcmp(json_string_value(audience), "all") != 0)) {
-        (void)json_in_fail(in, "audience",
-                           "a preflight is made for \"all\"; give the customers of a smaller audience with --contacts FILE "
-                           "and \"audience\":\"all\"");
-    }
-}
-
-static int read_campaign(json_t *root, struct arena *arena, struct change *change, struct err *err) {
-    struct json_in in;
+    struct campaign_job campaign;
     json_in_begin(&in, root, "", err);
     (void)json_in_int(&in, "v", JSON_REQUIRED, 1, 1, 0);
     (void)json_in_string(&in, "type", JSON_REQUIRED, 32);
     change->id = arena_strdup(arena, json_in_id(&in, "id", JSON_REQUIRED));
-    change->notice = arena_strdup(arena, json_in_id(&in, "notice", JSON_REQUIRED));
-    change->route = arena_strdup(arena, json_in_id(&in, "route", JSON_OPTIONAL));
-    change->effective_at_ms = json_in_time(&in, "effective_at", JSON_OPTIONAL);
-    change->promise_ms = json_in_duration(&in, "promise", JSON_OPTIONAL);
-    change->suspect_since_ms = json_in_time(&in, "suspect_since", JSON_OPTIONAL);
-    (void)json_in_time(&in, "expires_at", JSON_OPTIONAL);
-    (void)json_in_object(&in, "data", JSON_OPTIONAL);
-    (void)json_in_any(&in, "schedule", JSON_OPTIONAL);
-    (void)json_in_any(&in, "waves", JSON_OPTIONAL);
-    read_audience(&in);
-    json_t *disables = json_in_object(&in, "disables", JSON_REQUIRED);
-    if (disables != NULL && read_disables(disables, arena, &change->disables, err) < 0) {
+    if (campaign_job_read(&in, rules, arena, &campaign) < 0 || json_in_end(&in) < 0) {
         return -1;
     }
-    return json_in_end(&in);
+    change->notice = campaign.notice;
+    change->route = campaign.route;
+    change->audience = campaign.audience;
+    change->disables = campaign.disables;
+    change->effective_at_ms = campaign.effective_at_ms;
+    change->promise_ms = campaign.promise_ms;
+    change->suspect_since_ms = campaign.suspect_since_ms;
+    return 0;
 }
 
 /* ---- notice ------------------------------------------------------------------------------------------------------------- */
@@ -174,9 +129,14 @@ int change_read(const char *path, const struct mailbox_rules *rules, struct aren
     json_t *root = json_parse_strict(text, len, CAMPAIGN_MAX_BYTES, err);
     int result = -1;
     if (root != NULL) {
-        result = is_campaign(root) ? read_campaign(root, arena, change, err) : read_notice(text, len, rules, arena, change, err);
+        result = is_campaign(root) ? read_campaign(root, rules, arena, change, err) : read_notice(text, len, rules, arena, change, err);
     }
-    json_decref(root);
+    change->document = root;
     free(text);
     return result;
+}
+
+void change_fini(struct change *change) {
+    json_decref(change->document);
+    change->document = NULL;
 }

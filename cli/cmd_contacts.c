@@ -47,6 +47,7 @@ struct intake {
     char *rejects_path;
     char *note_path;
     uint64_t n_rejected;
+    uint64_t n_lookalikes;
     int64_t shown_at_ms;
     int64_t began_at_ms;
 };
@@ -145,6 +146,22 @@ static int read_note(struct intake *in, struct err *err) {
 
 /* ---- customers ---------------------------------------------------------------------------------------------------------- */
 
+/* Tells of addresses that the eye takes for others. They are taken all the same: nothing is wrong with them for a machine. */
+static void warn_of_lookalikes(struct intake *in, const struct customer *customer, uint64_t number) {
+    for (size_t i = 0; i < customer->n_contacts; i++) {
+        const struct contact *contact = &customer->contacts[i];
+        char canonical[MAILBOX_MAX];
+        bool mailbox = channel_traits(contact->channel)->address == ADDRESS_MAILBOX;
+        if (!mailbox || mailbox_canon(in->import.rules, contact->address, canonical, NULL) < 0) {
+            continue;
+        }
+        const char *warning = mailbox_warning(in->import.rules, canonical);
+        if (warning != NULL && in->n_lookalikes++ < 20) {
+            ctl_say("%s:%llu: warning: contacts[%zu].address: %s", in->path, (unsigned long long)number, i, warning);
+        }
+    }
+}
+
 /* One object into the batch. What the reader borrows from the object is copied, so the object is the caller's. */
 static int take_object(struct intake *in, json_t *object, uint64_t number, const struct line *line, struct err *err) {
     struct arena *arena = import_arena(&in->import);
@@ -155,6 +172,7 @@ static int take_object(struct intake *in, json_t *object, uint64_t number, const
     if (job_read_customer(object, in->import.rules, arena, &job, &fault) < 0) {
         return fault.code == ERR_MEMORY ? err_no_memory(err) : reject(in, number, line, &fault, err);
     }
+    warn_of_lookalikes(in, &job.customer, number);
     struct book_entry entry = {.customer = job.customer, .attributes = job.attributes};
     book_pack(&entry, &packed);
     const char *id = arena_strdup(arena, job.customer.id);
@@ -317,13 +335,16 @@ static enum ctl_exit report(const struct intake *in, bool complete) {
     const struct import *import = &in->import;
     bool skipped = complete && in->n_rejected > 0;
     if (in->ctl->globals.json) {
-        return output_json(json_pack("{s:I,s:I,s:I,s:I,s:I,s:b}", "new", (json_int_t)import->n_new, "changed",
+        return output_json(json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "new", (json_int_t)import->n_new, "changed",
                                      (json_int_t)import->n_changed, "unchanged", (json_int_t)import->n_same, "rejected",
-                                     (json_int_t)in->n_rejected, "vanished", (json_int_t)import->n_vanished, "complete",
+                                     (json_int_t)in->n_rejected, "vanished", (json_int_t)import->n_vanished, "lookalikes", (json_int_t)in->n_lookalikes, "complete",
                                      complete && !skipped));
     }
     ctl_say("%llu new, %llu changed, %llu unchanged, %llu rejected", (unsigned long long)import->n_new,
             (unsigned long long)import->n_changed, (unsigned long long)import->n_same, (unsigned long long)in->n_rejected);
+    if (in->n_lookalikes > 0) {
+        ctl_say("%llu addresses look like others and are not: somebody should look at them", (unsigned long long)in->n_lookalikes);
+    }
     if (complete && !skipped) {
         ctl_say("%llu customers are missing in the file: their contact points are marked vanished", (unsigned long long)import->n_vanished);
     }

@@ -163,9 +163,14 @@ static int decide(struct ctl *ctl, struct portrait *portrait, struct err *err) {
         return 0;
     }
     const struct disables *disables = portrait->disables == NULL ? &nothing : portrait->disables;
-    struct reach_question question = {.rules = ctl->rules, .customer = &portrait->customer, .suspect_since_ms = portrait->suspect_since_ms};
+    struct reach_question question = {.rules = ctl->rules,
+                                      .customer = &portrait->customer,
+                                      .suspect_since_ms = portrait->suspect_since_ms,
+                                      .tolerate_invalid = true};
     question.doomed = doomed_set_new(ctl->rules, disables, &portrait->customer.accounts, &ctl->arena, err);
-    if (question.doomed == NULL || reach_decide(&question, &ctl->arena, &portrait->answer, err) < 0) {
+    if (question.doomed == NULL ||
+        reach_with_previous(&portrait->customer, portrait->suspect_since_ms, &ctl->arena, &portrait->customer, err) < 0 ||
+        reach_decide(&question, &ctl->arena, &portrait->answer, err) < 0) {
         return -1;
     }
     portrait->has_answer = true;
@@ -205,6 +210,9 @@ static enum ctl_exit print_contacts(const struct ctl *ctl, const json_t *contact
                                    : weak    ? "weakly"
                                              : "yes",
                                    view_get(contact, "reason")});
+        if (view_get(contact, "warning") != NULL) {
+            table_row(table, MOOD_WARN, (const char *[]){NULL, NULL, NULL, "look", view_get(contact, "warning")});
+        }
     }
     return table_print(table);
 }

@@ -8,28 +8,20 @@
  * may be the one that matters); else 0. Does not: push, hold or warn anything; it only looks. */
 #include "base/clock.h"
 #include "cli/commands.h"
-#include "cli/customer_line.h"
-#include "cli/lines.h"
+#include "cli/customer_source.h"
 #include "cli/preflight_report.h"
 #include "cli/view.h"
-#include "dispatcher/book.h"
 #include "templates/template.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { UNUSABLE_SHOWN = 20, UNUSABLE_KEPT = 100 };
 
 struct run {
     struct ctl *ctl;
-    const char *path; /* of the contacts file; NULL: the contact book */
-    int fd;
-    off_t size;
     struct change change;
+    struct customer_source source;
     const struct doomed_set *doomed;
     bool learning;                /* reading the accounts that die, not judging yet */
     struct address_list audience; /* accounts of everybody, with audience_accounts */
@@ -38,32 +30,18 @@ struct run {
     struct preflight_report report;
 };
 
-/* ---- talk --------------------------------------------------------------------------------------------------------------- */
-
-static void progress(const struct run *run, const struct lines *lines, bool last) {
-    if (isatty(STDERR_FILENO) != 0 && run->size > 0 && (last || lines->number % 4096 == 0)) {
-        (void)fprintf(stderr, "\r%llu lines, %3d %%%s", (unsigned long long)lines->number, (int)(lines->offset * 100 / (uint64_t)run->size),
-                      last ? "\r\033[K" : "");
-        (void)fflush(stderr);
-    }
-}
-
-static void book_progress(uint64_t n, bool last) {
-    if (isatty(STDERR_FILENO) != 0 && (last || n % 4096 == 0)) {
-        (void)fprintf(stderr, "\r%llu customers%s", (unsigned long long)n, last ? "\r\033[K" : "");
-        (void)fflush(stderr);
-    }
-}
+/* ---- what cannot be judged ----------------------------------------------------------------------------------------------- */
 
 /* A customer that could not be judged; `where` is the line of the file or the customer's id in the book. */
-static void tell_unusable(struct run *run, const char *where, const struct err *err) {
+static void tell_unusable(void *ctx, const char *source, const char *where, const struct err *err) {
     static const char prefix[] = "customer."; /* the core speaks of a job; here the customer is the whole line */
+    struct run *run = ctx;
     const char *member = err->member + (strncmp(err->member, prefix, sizeof prefix - 1) == 0 ? sizeof prefix - 1 : 0);
     if (run->learning) {
         return; /* it will be told when it is read again to be judged */
     }
     if (run->preflight.unusable++ < UNUSABLE_SHOWN) {
-        ctl_say("%s:%s: %s%s%s", run->report.source, where, member, member[0] == '\0' ? "" : ": ", err->text);
+        ctl_say("%s:%s: %s%s%s", source, where, member, member[0] == '\0' ? "" : ": ", err->text);
     }
     if (json_array_size(run->report.unusable) < UNUSABLE_KEPT) {
         json_t *object = json_object();
@@ -72,120 +50,6 @@ static void tell_unusable(struct run *run, const char *where, const struct err *
         view_text(object, "reason", err->text);
         (void)json_array_append_new(run->report.unusable, object);
     }
-}
-
-/* ---- the file ----------------------------------------------------------------------------------------------------------- */
-
-typedef int customer_fn(struct run *run, const struct customer *customer, struct err *err);
-
-/* One line. What is wrong with it is told and not the end; -1 only for want of memory. */
-static int take_line(struct run *run, struct customer_reader *reader, struct arena *arena, const struct lines *lines,
-                     const struct line *line, customer_fn *each, struct err *err) {
-    struct customer customer;
-    arena_reset(arena);
-    size_t len = line->len > 0 && line->text[line->len - 1] == '\r' ? line->len - 1 : line->len;
-    int result = line->too_long ? err_set(err, ERR_LIMIT, "longer than the %d bytes that a customer may have", CUSTOMER_LINE_MAX_BYTES)
-                                : customer_line_read(reader, line->text, len, arena, &customer, err);
-    if (result == 0) {
-        result = each(run, &customer, err);
-    }
-    if (result < 0 && err->code == ERR_MEMORY) {
-        return -1;
-    }
-    if (result < 0) {
-        char where[24];
-        (void)snprintf(where, sizeof where, "%llu", (unsigned long long)lines->number);
-        tell_unusable(run, where, err);
-    }
-    return 0;
-}
-
-static int each_in_file(struct run *run, customer_fn *each, struct err *err) {
-    struct lines lines;
-    struct line line;
-    struct arena arena = ARENA_INIT;
-    struct customer_reader reader;
-    if (lines_init(&lines, run->fd, CUSTOMER_LINE_MAX_BYTES, err) < 0) {
-        return -1;
-    }
-    customer_reader_init(&reader, run->ctl->rules);
-    int more;
-    while ((more = lines_next(&lines, &line, err)) == 1) {
-        if (!line_is_blank(&line) && take_line(run, &reader, &arena, &lines, &line, each, err) < 0) {
-            more = -1;
-            break;
-        }
-        progress(run, &lines, false);
-    }
-    progress(run, &lines, true);
-    customer_reader_fini(&reader);
-    arena_fini(&arena);
-    lines_fini(&lines);
-    return more;
-}
-
-static int open_file(struct run *run, struct err *err) {
-    struct stat st;
-    if (run->path == NULL) {
-        return 0;
-    }
-    run->fd = strcmp(run->path, "-") == 0 ? dup(STDIN_FILENO) : open(run->path, O_RDONLY | O_CLOEXEC);
-    if (run->fd < 0 || fstat(run->fd, &st) < 0) {
-        return err_system(err, run->path);
-    }
-    run->size = S_ISREG(st.st_mode) ? st.st_size : 0;
-    return 0;
-}
-
-/* ---- the contact book --------------------------------------------------------------------------------------------------- */
-
-struct book_pass {
-    struct run *run;
-    struct arena arena; /* of one customer */
-    customer_fn *each;
-    uint64_t n;
-    struct err *err;
-    bool failed;
-};
-
-static int take_entry(void *ctx, const char *id, const char *text, size_t len) {
-    struct book_pass *pass = ctx;
-    struct book_entry entry;
-    arena_reset(&pass->arena);
-    int result = book_unpack(text, len, id, &pass->arena, &entry, pass->err);
-    if (result == 0) {
-        result = pass->each(pass->run, &entry.customer, pass->err);
-    }
-    pass->failed = result < 0 && pass->err->code == ERR_MEMORY;
-    if (result < 0 && !pass->failed) {
-        tell_unusable(pass->run, id, pass->err);
-    }
-    book_progress(++pass->n, false);
-    return pass->failed ? 1 : 0;
-}
-
-/* A notice job is about one customer, a campaign about everybody. */
-static int each_in_book(struct run *run, customer_fn *each, struct err *err) {
-    struct book_pass pass = {.run = run, .arena = ARENA_INIT, .each = each, .err = err};
-    struct store *store = ctl_store(run->ctl, err);
-    const char *id = run->change.only_customer;
-    int result = -1;
-    if (store != NULL && id == NULL) {
-        result = store_each_customer(store, take_entry, &pass, err);
-    } else if (store != NULL) {
-        const char *text = NULL;
-        result = store_customer(store, id, &run->ctl->arena, &text, err);
-        if (result == 1) {
-            (void)take_entry(&pass, id, text, strlen(text));
-        }
-    }
-    book_progress(pass.n, true);
-    arena_fini(&pass.arena);
-    return result < 0 || pass.failed ? -1 : 0;
-}
-
-static int each_customer(struct run *run, customer_fn *each, struct err *err) {
-    return run->path == NULL ? each_in_book(run, each, err) : each_in_file(run, each, err);
 }
 
 /* ---- what dies ---------------------------------------------------------------------------------------------------------- */
@@ -222,7 +86,8 @@ static int check_account(struct run *run, const char *account, size_t i, struct 
     return result < 0 ? err_member(err, member, "%s", why.text) : 0;
 }
 
-static int add_accounts(struct run *run, const struct customer *customer, struct err *err) {
+static int add_accounts(void *ctx, const struct customer *customer, struct err *err) {
+    struct run *run = ctx;
     for (size_t i = 0; i < customer->accounts.n; i++) {
         if (check_account(run, customer->accounts.items[i], i, err) < 0 || add_account(run, customer->accounts.items[i], err) < 0) {
             return -1;
@@ -233,12 +98,13 @@ static int add_accounts(struct run *run, const struct customer *customer, struct
 
 static int learn_what_dies(struct run *run, struct err *err) {
     if (run->change.disables.audience_accounts) {
-        run->learning = true;
-        if (each_customer(run, add_accounts, err) < 0) {
-            return -1;
+        if (run->source.path != NULL && !run->source.can_rewind) {
+            return err_set(err, ERR_SYSTEM, "%s: audience_accounts needs a file that can be read twice", run->source.path);
         }
-        if (run->path != NULL && lseek(run->fd, 0, SEEK_SET) < 0) {
-            return err_set(err, ERR_SYSTEM, "%s: audience_accounts needs a file that can be read twice", run->path);
+        run->learning = true;
+        run->source.each = add_accounts;
+        if (customer_source_each(&run->source, err) < 0) {
+            return -1;
         }
     }
     run->learning = false;
@@ -262,7 +128,8 @@ static const struct route *find_route(struct run *run, struct err *err) {
 }
 
 /* With audience_accounts a customer whose account nobody can compare is not judged: what dies with it is not known. */
-static int judge(struct run *run, const struct customer *customer, struct err *err) {
+static int judge(void *ctx, const struct customer *customer, struct err *err) {
+    struct run *run = ctx;
     for (size_t i = 0; run->change.disables.audience_accounts && i < customer->accounts.n; i++) {
         if (check_account(run, customer->accounts.items[i], i, err) < 0) {
             return -1;
@@ -370,14 +237,25 @@ static enum ctl_exit verdict(const struct run *run) {
 
 /* ---- the command -------------------------------------------------------------------------------------------------------- */
 
+static int open_source(struct run *run, const struct call *call, struct err *err) {
+    int result = customer_source_init(&run->source, run->ctl, &run->change, call_value(call, "contacts"), call->arguments[0], err);
+    run->source.trouble = tell_unusable;
+    run->source.ctx = run;
+    run->report.source = customer_source_name(&run->source);
+    return result;
+}
+
 static int work(struct run *run, const struct call *call, struct err *err) {
     if (ctl_rules(run->ctl, err) == NULL || change_read(call->arguments[0], run->ctl->rules, &run->ctl->arena, &run->change, err) < 0) {
         return -1;
     }
     const struct route *route = find_route(run, err);
-    if (route == NULL || open_file(run, err) < 0 || learn_what_dies(run, err) < 0 ||
-        preflight_init(&run->preflight, &run->change, &run->ctl->settings, route, run->ctl->rules, run->doomed, err) < 0 ||
-        each_customer(run, judge, err) < 0 || preflight_end(&run->preflight, err) < 0) {
+    if (route == NULL || open_source(run, call, err) < 0 || learn_what_dies(run, err) < 0 ||
+        preflight_init(&run->preflight, &run->change, &run->ctl->settings, route, run->ctl->rules, run->doomed, err) < 0) {
+        return -1;
+    }
+    run->source.each = judge;
+    if (customer_source_each(&run->source, err) < 0 || preflight_end(&run->preflight, err) < 0) {
         return -1;
     }
     check_words(run);
@@ -393,20 +271,18 @@ static void run_fini(struct run *run) {
     json_decref(run->report.missing_words);
     json_decref(run->report.lost);
     json_decref(run->report.weak);
-    if (run->fd >= 0) {
-        (void)close(run->fd);
-    }
+    customer_source_fini(&run->source);
+    change_fini(&run->change);
 }
 
 enum ctl_exit preflight_run(struct ctl *ctl, const struct call *call) {
     static struct run run; /* too large for the stack: two tables of names */
     struct err err;
     run.ctl = ctl;
-    run.fd = -1;
-    run.path = call_value(call, "contacts");
+    run.source.fd = -1;
     run.report = (struct preflight_report){.preflight = &run.preflight,
                                            .made_at_ms = clock_wall_ms(&clock_system),
-                                           .source = run.path == NULL ? "contact book" : run.path,
+                                           .source = "",
                                            .unusable = json_array(),
                                            .missing_words = json_array(),
                                            .lost = json_array(),

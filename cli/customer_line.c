@@ -28,8 +28,8 @@
 
 enum { TOKENS_FIRST = 512, ATTRIBUTES_MAX = 16 };
 
-void customer_reader_init(struct customer_reader *reader, const struct mailbox_rules *rules) {
-    *reader = (struct customer_reader){.rules = rules};
+void customer_reader_init(struct customer_reader *reader) {
+    *reader = (struct customer_reader){0};
 }
 
 void customer_reader_fini(struct customer_reader *reader) {
@@ -42,7 +42,9 @@ void customer_reader_fini(struct customer_reader *reader) {
 
 /* Where the walk is. `pos` is the first byte that has not been accounted for. */
 struct walk {
-    char *text; /* a copy of the line: strings are ended in place */
+    char *text;       /* a copy of the line: strings are ended in place */
+    const char *line; /* the line itself */
+    const char *attributes;
     const jsmntok_t *tokens;
     unsigned n;  /* tokens */
     unsigned at; /* the next one */
@@ -311,7 +313,12 @@ static bool take_accounts(struct walk *walk, void *into) {
 
 static bool take_attributes(struct walk *walk, void *into) {
     (void)into;
-    return pass_attributes(walk);
+    const jsmntok_t *object = &walk->tokens[walk->at];
+    if (!pass_attributes(walk)) {
+        return false;
+    }
+    walk->attributes = arena_strndup(walk->arena, walk->line + object->start, (size_t)(object->end - object->start));
+    return walk->attributes != NULL;
 }
 
 static bool walk_customer(struct walk *walk, struct customer *customer) {
@@ -364,18 +371,21 @@ static bool read_fast(struct customer_reader *reader, const char *text, size_t l
     if (!is_plain(text, len)) {
         return false;
     }
-    struct walk walk = {.tokens = reader->tokens, .arena = arena};
+    struct walk walk = {.tokens = reader->tokens, .arena = arena, .line = text};
     walk.n = tokenise(reader, text, len);
     walk.tokens = reader->tokens;
     walk.text = walk.n == 0 ? NULL : arena_strndup(arena, text, len);
     *customer = (struct customer){0};
-    return walk.text != NULL && walk_customer(&walk, customer) && pass_gap(&walk, (int)len, '\0');
+    bool read = walk.text != NULL && walk_customer(&walk, customer) && pass_gap(&walk, (int)len, '\0');
+    reader->attributes = read ? walk.attributes : NULL;
+    return read;
 }
 
 int customer_line_read(struct customer_reader *reader, const char *text, size_t len, struct arena *arena, struct customer *customer,
                        struct err *err) {
     json_decref(reader->document);
     reader->document = NULL;
+    reader->attributes = NULL;
     if (read_fast(reader, text, len, arena, customer)) {
         reader->n_fast++;
         return 0;
@@ -383,9 +393,10 @@ int customer_line_read(struct customer_reader *reader, const char *text, size_t 
     reader->n_slow++;
     reader->document = json_parse_strict(text, len, CUSTOMER_LINE_MAX_BYTES, err);
     struct job job = {0};
-    if (reader->document == NULL || job_read_customer(reader->document, reader->rules, arena, &job, err) < 0) {
+    if (reader->document == NULL || job_read_customer(reader->document, NULL, arena, &job, err) < 0) {
         return -1;
     }
     *customer = job.customer;
+    reader->attributes = job.attributes;
     return 0;
 }

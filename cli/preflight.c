@@ -4,8 +4,8 @@
  * one thing and the run another. Counts are kept here; whoever would be lost or only weakly reachable is written down with all
  * reasons and sorted outside of memory, because half a contact book may be lost.
  *
- * Guarantees: memory is bounded by one customer, the counts and what sort(1) was given. A customer who cannot be judged is
- * counted as such and told to the caller; nobody is left out silently, and nobody is called reachable by default.
+ * Guarantees: memory is bounded by one customer, the counts and what sort(1) was given. An address that cannot be valid, or that the
+ * eye takes for another, is counted, and the first of them are noted; nobody is left out silently, and nobody is called reachable by default.
  *
  * Does not: read files or Redis, or print. */
 #include "cli/preflight.h"
@@ -23,7 +23,10 @@ int preflight_init(struct preflight *preflight, const struct change *change, con
     preflight->change = change;
     preflight->settings = settings;
     preflight->route = route;
-    preflight->question = (struct reach_question){.rules = rules, .doomed = doomed, .suspect_since_ms = change->suspect_since_ms};
+    preflight->question = (struct reach_question){
+        .rules = rules, .doomed = doomed, .suspect_since_ms = change->suspect_since_ms, .tolerate_invalid = true};
+    preflight->invalid = json_array();
+    preflight->lookalikes = json_array();
     const struct gateway_settings *gateways = settings->gateways.items;
     bool several[CHANNEL_COUNT] = {false};
     for (size_t i = 0; i < settings->gateways.n; i++) {
@@ -47,6 +50,9 @@ void preflight_fini(struct preflight *preflight) {
     }
     arena_fini(&preflight->arena);
     buf_fini(&preflight->entry);
+    json_decref(preflight->invalid);
+    json_decref(preflight->lookalikes);
+    preflight->invalid = preflight->lookalikes = NULL;
     preflight->sorting = false;
 }
 
@@ -97,6 +103,28 @@ static void count_first(struct preflight *preflight, const bool reached[CHANNEL_
     }
 }
 
+/* Notes a contact point that somebody should look at, with the customer's id and the masked address. */
+static void remark(json_t *list, const struct customer *customer, const struct contact *contact, const char *reason) {
+    char masked[512];
+    if (json_array_size(list) < PREFLIGHT_REMARKS_MAX) {
+        (void)json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s}", "customer", customer->id, "channel",
+                                                    channel_traits(contact->channel)->name, "address",
+                                                    text_mask_address(contact->address, masked, sizeof masked), "reason", reason));
+    }
+}
+
+static void count_remarks(struct preflight *preflight, const struct customer *customer, const struct contact *contact,
+                          const struct reach_contact *answer) {
+    if (answer->invalid) {
+        preflight->contacts_invalid++;
+        remark(preflight->invalid, customer, contact, answer->reason_masked);
+    }
+    if (answer->warning != NULL) {
+        preflight->contacts_lookalike++;
+        remark(preflight->lookalikes, customer, contact, answer->warning);
+    }
+}
+
 static void count_contacts(struct preflight *preflight, const struct customer *customer, const struct reach_answer *answer) {
     bool reached[CHANNEL_COUNT] = {false};
     preflight->contacts += answer->n_contacts;
@@ -104,6 +132,7 @@ static void count_contacts(struct preflight *preflight, const struct customer *c
         const struct contact *contact = &customer->contacts[i];
         preflight->contacts_vanished += contact->vanished ? 1 : 0;
         preflight->contacts_doomed += answer->contacts[i].doomed ? 1 : 0;
+        count_remarks(preflight, customer, contact, &answer->contacts[i]);
         if (answer->contacts[i].survives) {
             preflight->contacts_surviving++;
             reached[contact->channel] = true;
@@ -129,6 +158,9 @@ static void put_contact(struct buf *out, const struct contact *contact, const st
     put_member(out, ",\"address\":", text_mask_address(contact->address, masked, sizeof masked));
     buf_puts(out, answer->survives ? ",\"survives\":true" : ",\"survives\":false");
     put_member(out, ",\"reason\":", answer->reason_masked);
+    if (answer->warning != NULL) {
+        put_member(out, ",\"warning\":", answer->warning);
+    }
     buf_putc(out, '}');
 }
 
@@ -162,7 +194,12 @@ static int write_down(struct preflight *preflight, const struct customer *custom
 
 int preflight_add(struct preflight *preflight, const struct customer *customer, struct err *err) {
     struct reach_answer answer;
+    struct customer seen;
     arena_reset(&preflight->arena);
+    if (reach_with_previous(customer, preflight->question.suspect_since_ms, &preflight->arena, &seen, err) < 0) {
+        return -1;
+    }
+    customer = &seen;
     preflight->question.customer = customer;
     if (reach_decide(&preflight->question, &preflight->arena, &answer, err) < 0) {
         return -1;

@@ -3,6 +3,7 @@
 #define REACH_CLI_PREFLIGHT_H
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "cli/change.h"
 #include "cli/sorted.h"
 #include "dispatcher/core/reach.h"
@@ -10,7 +11,7 @@
 
 #include <stdint.h>
 
-enum { PREFLIGHT_NAMES_MAX = 200, PREFLIGHT_CONTACTS_SHOWN = 50 };
+enum { PREFLIGHT_NAMES_MAX = 200, PREFLIGHT_CONTACTS_SHOWN = 50, PREFLIGHT_REMARKS_MAX = 100 };
 
 /* Customers by some name (a locale, a gateway). Names beyond the first PREFLIGHT_NAMES_MAX are counted together. */
 struct preflight_name {
@@ -47,7 +48,9 @@ struct preflight {
     uint64_t verdicts[4];
     uint64_t single_route;
     uint64_t channels[CHANNEL_COUNT]; /* customers with a surviving contact point there */
-    uint64_t contacts, contacts_surviving, contacts_doomed, contacts_vanished;
+    uint64_t contacts, contacts_surviving, contacts_doomed, contacts_vanished, contacts_invalid, contacts_lookalike;
+    json_t *invalid;    /* [{customer, channel, address, reason}], masked: the first PREFLIGHT_REMARKS_MAX that cannot be valid; owned */
+    json_t *lookalikes; /* the same of those that the eye takes for others; owned */
     struct preflight_load loads[CHANNEL_COUNT];
     struct preflight_names locales;
     struct preflight_names gateways;
@@ -58,8 +61,8 @@ int preflight_init(struct preflight *preflight, const struct change *change, con
                    const struct mailbox_rules *rules, const struct doomed_set *doomed, struct err *err);
 void preflight_fini(struct preflight *preflight);
 
-/* Judges one customer. 0; -1 with *err where one of the addresses cannot be valid (the caller counts it as unusable) or for want of
- * memory (ERR_MEMORY). */
+/* Judges one customer, as reachd judges one out of the contact book: an address that cannot be valid is noted, does not survive, and costs no
+ * other. 0, or -1 with *err for want of memory (ERR_MEMORY). */
 int preflight_add(struct preflight *preflight, const struct customer *customer, struct err *err);
 
 /* No more customers: works out how long the first messages take. 0, or -1 with *err. */

@@ -51,6 +51,7 @@ static const char style[] =
 static void put_head(struct buf *out, const struct preflight_report *report) {
     const struct change *change = report->preflight->change;
     char at[TIME_TEXT_MAX];
+    char audience[512];
     buf_puts(out,
              "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
              "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
@@ -66,6 +67,10 @@ static void put_head(struct buf *out, const struct preflight_report *report) {
     html_text(out, change->effective_at_ms == 0 ? "already" : view_clock(change->effective_at_ms, at));
     buf_puts(out, " · customers from ");
     html_text(out, report->source);
+    if (change->only_customer == NULL) {
+        buf_puts(out, " · audience: ");
+        html_text(out, audience_text(&change->audience, audience, sizeof audience));
+    }
     buf_puts(out, " · made ");
     html_text(out, view_clock(report->made_at_ms, at));
     buf_puts(out, "</p>\n");
@@ -320,6 +325,32 @@ static void put_list(struct buf *out, const json_t *list, uint64_t all, const ch
     buf_puts(out, "</tbody></table></div>\n");
 }
 
+/* Contact points that somebody should look at. */
+static void put_remarks(struct buf *out, const json_t *list, uint64_t all, const char *heading, const char *note) {
+    size_t i;
+    const json_t *row;
+    if (json_array_size(list) == 0) {
+        return;
+    }
+    buf_putf(out, "<h2>%s</h2>\n<p class=\"note\">%s", heading, note);
+    if (all > json_array_size(list)) {
+        buf_putf(out, " The first %zu of ", json_array_size(list));
+        html_count(out, all);
+        buf_putc(out, '.');
+    }
+    buf_puts(out, "</p>\n<div class=\"scroll\"><table><thead><tr><th>Customer</th><th>Channel</th><th>Address</th><th>Why</th></tr></thead>"
+                  "<tbody>\n");
+    json_array_foreach(list, i, row) {
+        buf_puts(out, "<tr>");
+        put_cell(out, view_get(row, "customer"));
+        put_cell(out, view_get(row, "channel"));
+        put_cell(out, view_get(row, "address"));
+        put_cell(out, view_get(row, "reason"));
+        buf_puts(out, "</tr>\n");
+    }
+    buf_puts(out, "</tbody></table></div>\n");
+}
+
 /* ---- the page ----------------------------------------------------------------------------------------------------------- */
 
 static void put_page(struct buf *out, const struct preflight_report *report) {
@@ -337,6 +368,9 @@ static void put_page(struct buf *out, const struct preflight_report *report) {
     put_words(out, report);
     put_list(out, report->lost, preflight_lost(preflight), "Passive and stranded");
     put_list(out, report->weak, preflight->verdicts[VERDICT_WEAK], "Weak");
+    put_remarks(out, preflight->invalid, preflight->contacts_invalid, "Addresses that cannot be valid", "They count as dead.");
+    put_remarks(out, preflight->lookalikes, preflight->contacts_lookalike, "Look-alikes",
+                "Nothing is wrong with these for a machine, but the eye takes them for other addresses: somebody should look.");
     buf_puts(out, "<p class=\"note\">Made by reachctl. Addresses are masked; the full list is in the data that this was made from.</p>\n"
                   "</main></body></html>\n");
 }

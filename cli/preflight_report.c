@@ -131,11 +131,13 @@ static json_t *desk_object(const struct preflight_report *report) {
 
 json_t *report_summary(const struct preflight_report *report) {
     const struct preflight *preflight = report->preflight;
+    char audience[512];
     json_t *object = json_object();
     view_text(object, "job", preflight->change->id);
     view_text(object, "notice", preflight->change->notice);
     view_time(object, "effective_at", preflight->change->effective_at_ms);
     view_text(object, "source", report->source);
+    view_text(object, "audience", audience_text(&preflight->change->audience, audience, sizeof audience));
     set_count(object, "customers", preflight->customers);
     set_count(object, "unusable", preflight->unusable);
     (void)json_object_set_new(object, "verdicts", verdicts_object(preflight));
@@ -146,6 +148,8 @@ json_t *report_summary(const struct preflight_report *report) {
     set_count(contacts, "surviving", preflight->contacts_surviving);
     set_count(contacts, "doomed", preflight->contacts_doomed);
     set_count(contacts, "vanished", preflight->contacts_vanished);
+    set_count(contacts, "invalid", preflight->contacts_invalid);
+    set_count(contacts, "lookalike", preflight->contacts_lookalike);
     (void)json_object_set_new(object, "contact_points", contacts);
     (void)json_object_set_new(object, "locales", names_object(&preflight->locales, true));
     (void)json_object_set_new(object, "gateways", names_object(&preflight->gateways, false));
@@ -153,6 +157,8 @@ json_t *report_summary(const struct preflight_report *report) {
     (void)json_object_set_new(object, "desk", desk_object(report));
     (void)json_object_set_new(object, "first_messages", first_messages_object(report));
     (void)json_object_set(object, "unusable_customers", report->unusable);
+    (void)json_object_set(object, "invalid_contacts", preflight->invalid);
+    (void)json_object_set(object, "lookalikes", preflight->lookalikes);
     return object;
 }
 
@@ -270,10 +276,14 @@ static void print_head(const struct preflight_report *report) {
     const struct change *change = report->preflight->change;
     char at[TIME_TEXT_MAX];
     char span[32];
+    char audience[512];
     output_field("change", change->id);
     output_field("notice", change->notice);
     output_field("in force", change->effective_at_ms == 0 ? "already" : view_clock(change->effective_at_ms, at));
     output_field("customers from", report->source);
+    if (change->only_customer == NULL) {
+        output_field("audience", audience_text(&change->audience, audience, sizeof audience));
+    }
     if (change->promise_ms != 0) {
         int keeps = report_keeps_promise(report);
         char text[96];
@@ -320,6 +330,29 @@ static void print_words(const struct preflight_report *report) {
     }
 }
 
+/* Contact points that somebody should look at, the first of them. */
+static enum ctl_exit print_remarks(const struct ctl *ctl, const json_t *list, const char *heading, uint64_t all) {
+    static const struct column columns[] = {
+        {"CUSTOMER", COLUMN_TEXT}, {"CHANNEL", COLUMN_TEXT}, {"ADDRESS", COLUMN_TEXT}, {"WHY", COLUMN_LONG}};
+    size_t shown = json_array_size(list) < REPORT_TEXT_MAX ? json_array_size(list) : REPORT_TEXT_MAX;
+    if (shown == 0) {
+        return CTL_DONE;
+    }
+    struct table *table = table_new(ctl, columns, sizeof columns / sizeof *columns);
+    for (size_t i = 0; table != NULL && i < shown; i++) {
+        const json_t *row = json_array_get(list, i);
+        table_row(
+            table, MOOD_PLAIN,
+            (const char *[]){view_get(row, "customer"), view_get(row, "channel"), view_get(row, "address"), view_get(row, "reason")});
+    }
+    output_heading(ctl, heading);
+    enum ctl_exit code = table_print(table);
+    if (all > shown) {
+        (void)printf("... and %" PRIu64 " more\n", all - shown);
+    }
+    return code;
+}
+
 enum ctl_exit report_print_text(const struct ctl *ctl, const struct preflight_report *report) {
     const struct preflight *preflight = report->preflight;
     print_head(report);
@@ -333,5 +366,11 @@ enum ctl_exit report_print_text(const struct ctl *ctl, const struct preflight_re
     code = code != CTL_DONE
                ? code
                : print_list(ctl, report->lost, "Passive and stranded: hold, banner and desk case for each", preflight_lost(preflight));
-    return code != CTL_DONE ? code : print_list(ctl, report->weak, "Weak", preflight->verdicts[VERDICT_WEAK]);
+    code = code != CTL_DONE ? code : print_list(ctl, report->weak, "Weak", preflight->verdicts[VERDICT_WEAK]);
+    code = code != CTL_DONE
+               ? code
+               : print_remarks(ctl, preflight->invalid, "Addresses that cannot be valid: they count as dead", preflight->contacts_invalid);
+    return code != CTL_DONE ? code
+                            : print_remarks(ctl, preflight->lookalikes, "Look-alikes: somebody should look at these addresses",
+                                            preflight->contacts_lookalike);
 }

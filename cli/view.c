@@ -151,5 +151,6 @@ json_t *view_contact(const struct contact *contact, const struct reach_contact *
     view_flag(object, "weak", answer->weak);
     view_flag(object, "doomed", answer->doomed);
     view_text(object, "reason", answer->reason_masked);
+    view_text(object, "warning", answer->warning);
     return object;
 }

@@ -12,6 +12,7 @@
 #include "dispatcher/job.h"
 
 #include "base/json.h"
+#include "dispatcher/campaign_job.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +91,7 @@ static void read_contact_head(struct reader *r, struct json_in *in, struct conta
         return;
     }
     struct err why;
-    if (check_address(r, contact->channel, contact->address, &why) < 0) {
+    if (r->rules != NULL && check_address(r, contact->channel, contact->address, &why) < 0) {
         (void)json_in_fail(in, "address", "%s", why.text);
     }
 }
@@ -376,6 +377,12 @@ static void read_desk(struct reader *r, struct json_in *in, struct job_document 
     document->note = json_in_string(in, "note", JSON_OPTIONAL, 200);
 }
 
+static void read_campaign(struct reader *r, struct json_in *in, struct job_document *document) {
+    struct campaign_job campaign;
+    (void)document;
+    (void)campaign_job_read(in, r->rules, r->arena, &campaign);
+}
+
 static const struct job_reader {
     const char *name;
     enum job_type type;
@@ -383,6 +390,7 @@ static const struct job_reader {
 } job_readers[] = {
     {"notice", JOB_NOTICE, read_notice}, {"contact", JOB_CONTACT, read_contact_job}, {"resolve", JOB_RESOLVE, read_stop},
     {"cancel", JOB_CANCEL, read_stop},   {"disabled", JOB_DISABLED, read_disabled},  {"desk", JOB_DESK, read_desk},
+    {"campaign", JOB_CAMPAIGN, read_campaign},
 };
 
 static const struct job_reader *find_reader(const char *type) {
@@ -419,7 +427,7 @@ int job_parse(const char *text, size_t len, const struct mailbox_rules *rules, s
     document->job.id = json_in_id(&in, "id", JSON_REQUIRED);
     const struct job_reader *reader = type == NULL ? NULL : find_reader(type);
     if (type != NULL && reader == NULL) {
-        (void)json_in_fail(&in, "type", "must be notice, contact, resolve, cancel, disabled or desk");
+        (void)json_in_fail(&in, "type", "must be notice, campaign, contact, resolve, cancel, disabled or desk");
     }
     if (reader != NULL && !in.failed) {
         document->type = reader->type;

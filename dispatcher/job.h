@@ -37,7 +37,7 @@ int job_parse(const char *text, size_t len, const struct mailbox_rules *rules, s
 void job_document_fini(struct job_document *document);
 
 /* Reads one customer object (line of a contacts file) into job->customer and job->attributes. Strings are borrowed from `value`;
- * lists live in `arena`. 0, or -1 with *err naming the member ("contacts[2].address"). */
+ * lists live in `arena`. `rules` NULL: the addresses are not looked at. 0, or -1 with *err naming the member ("contacts[2].address"). */
 int job_read_customer(json_t *value, const struct mailbox_rules *rules, struct arena *arena, struct job *job, struct err *err);
 
 #endif

@@ -44,6 +44,11 @@ int store_customer(struct store *store, const char *customer, struct arena *aren
 typedef int store_customer_fn(void *ctx, const char *customer, const char *text, size_t len);
 int store_each_customer(struct store *store, store_customer_fn *each, void *ctx, struct err *err);
 
+/* Calls each() for every member of a set (key without the prefix), by cursor, in no order; a member may come twice. A key that is not there is
+ * an empty set. 0 or -1. */
+typedef int store_member_fn(void *ctx, const char *member);
+int store_each_member(struct store *store, const char *key, store_member_fn *each, void *ctx, struct err *err);
+
 /* n entries in one round trip: texts_r[i] in the arena, NULL where there is none. 0 or -1. */
 int store_customers_get(struct store *store, const char *const *customers, size_t n, struct arena *arena, const char **texts_r,
                         struct err *err);

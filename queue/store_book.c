@@ -53,6 +53,39 @@ int store_each_customer(struct store *store, store_customer_fn *each, void *ctx,
     return store_scan(store, KEY_CONTACTS, each_row, &wanted, err);
 }
 
+/* One page; `cursor` is moved on. 0, 1 where each() has stopped it, or -1. */
+static int scan_members(struct store *store, const char *key, char cursor[32], store_member_fn *each, void *ctx, struct err *err) {
+    struct command command;
+    command_init(&command, "SSCAN");
+    store_put_name(store, &command, key);
+    command_puts(&command, cursor);
+    command_puts(&command, "COUNT");
+    command_puts(&command, "1000");
+    redisReply *reply = store_ask(store, &command, err);
+    int rc = reply == NULL ? -1 : 0;
+    if (rc == 0 && (!reply_is_array(reply, 2) || !reply_is_string(reply->element[0]))) {
+        rc = err_set(err, ERR_REDIS, "Redis gave an answer of another form than expected");
+    }
+    if (rc == 0) {
+        const redisReply *members = reply->element[1];
+        (void)snprintf(cursor, 32, "%s", reply->element[0]->str);
+        for (size_t i = 0; rc == 0 && i < members->elements; i++) {
+            rc = each(ctx, members->element[i]->str) == 0 ? 0 : 1;
+        }
+    }
+    freeReplyObject(reply);
+    return rc;
+}
+
+int store_each_member(struct store *store, const char *key, store_member_fn *each, void *ctx, struct err *err) {
+    char cursor[32] = "0";
+    int rc;
+    do {
+        rc = scan_members(store, key, cursor, each, ctx, err);
+    } while (rc == 0 && strcmp(cursor, "0") != 0);
+    return rc < 0 ? -1 : 0;
+}
+
 int store_customers_get(struct store *store, const char *const *customers, size_t n, struct arena *arena, const char **texts_r,
                         struct err *err) {
     struct command command;

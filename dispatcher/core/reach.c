@@ -28,6 +28,7 @@ static void judge_contact(const struct graph *graph, size_t c, struct reach_cont
     contact->weak = contact->survives && (node->status == CONTACT_UNVERIFIED || node->changed);
     contact->evidence_counts = contact->survives && !node->changed;
     contact->doomed = node->alive[WORLD_BEFORE] && !node->alive[WORLD_AFTER] && sendable;
+    contact->invalid = !node->valid;
     contact->first = node->first;
     contact->canonical = node->canonical;
     contact->warning = node->kind == ADDRESS_MAILBOX && node->valid ? mailbox_warning(graph->question->rules, node->canonical) : NULL;

@@ -31,6 +31,7 @@ struct reach_contact {
     bool evidence_counts;      /* survives and was not changed after suspect_since: what arrives there may be evidence */
     bool doomed;               /* works now and dies with the change: it is in the set, or leads only there (may carry an early
                                 * warning before effective_at) */
+    bool invalid;              /* it cannot be a valid address (only where tolerate_invalid is set) */
     size_t first;              /* index of the first contact point with the same address; its own index where it is the first */
     const char *canonical;     /* how this contact point is compared: canonical mailbox, number, token, login */
     const char *reason;        /* in words for a service desk, with addresses; never NULL */

@@ -97,7 +97,7 @@ static bool compare(struct customer_reader *reader, const char *line, size_t len
 static void plain_lines_go_the_fast_way_and_mean_the_same(void **state) {
     struct customer_reader reader;
     (void)state;
-    customer_reader_init(&reader, rules);
+    customer_reader_init(&reader);
     for (size_t i = 0; i < 4; i++) {
         assert_true(compare(&reader, good_lines[i], strlen(good_lines[i])));
     }
@@ -110,7 +110,7 @@ static void escapes_go_the_slow_way_and_are_read(void **state) {
     struct customer customer;
     struct err err;
     (void)state;
-    customer_reader_init(&reader, rules);
+    customer_reader_init(&reader);
     assert_int_equal(customer_line_read(&reader, good_lines[4], strlen(good_lines[4]), &arena, &customer, &err), 0);
     assert_string_equal(customer.name, "Zo\xc3\xab");
     assert_string_equal(customer.contacts[0].address, "l/ogin");
@@ -145,7 +145,7 @@ static void what_is_wrong_is_told_as_the_strict_reader_tells_it(void **state) {
     struct customer customer;
     struct err err;
     (void)state;
-    customer_reader_init(&reader, rules);
+    customer_reader_init(&reader);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         err_clear(&err);
         assert_int_equal(customer_line_read(&reader, cases[i].line, strlen(cases[i].line), &arena, &customer, &err), -1);
@@ -171,7 +171,7 @@ static void a_customer_with_very_many_contact_points_is_read(void **state) {
                  i + 1);
     }
     buf_puts(&line, "]}");
-    customer_reader_init(&reader, rules);
+    customer_reader_init(&reader);
     assert_int_equal(customer_line_read(&reader, line.data, line.len, &arena, &customer, &err), 0);
     assert_int_equal(customer.n_contacts, MANY);
     assert_string_equal(customer.contacts[MANY - 1].forwards_to.items[0], "a100000@x.example");
@@ -216,7 +216,7 @@ static void no_damage_makes_the_fast_way_take_what_the_strict_way_refuses(void *
     uint64_t seed = 20261121;
     size_t taken = 0;
     (void)state;
-    customer_reader_init(&reader, rules);
+    customer_reader_init(&reader);
     for (size_t i = 0; i < ROUNDS; i++) {
         char line[1200];
         const char *good = good_lines[i % 4];

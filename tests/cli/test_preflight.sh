@@ -136,20 +136,116 @@ it_tells_every_line_it_cannot_judge_and_goes_on() {
     {
         echo '{"id":"C1","contacts":[{"channel":"email","address":"c1@example.org"}]}'
         printf '{"id":"C2","contacts":[{"channel":"email","address":"c2@ex\xffample.org"}]}\n'
-        echo '{"id":"C3","contacts":[{"channel":"email","address":"no address"}]}'
         echo '{"id":"C4","contacts":[{"channel":"pigeon","address":"x"}]}'
         echo '{"id":"C5","id":"C6"}'
         printf '{"id":"C7","name":"a\x01b"}\n'
         echo '{"id":"C8"'
     } >"$BOOK"
-    equal 1 "$(preflight)" "nobody lost, six not judged"
-    equal '[1, 6, ["2", "3", "4", "5", "6", "7"]]' \
+    equal 1 "$(preflight)" "nobody lost, five not judged"
+    equal '[1, 5, ["2", "3", "4", "5", "6"]]' \
         "$(json "$T/out" '[d["customers"], d["unusable"], [u["where"] for u in d["unusable_customers"]]]')" "who was not judged"
-    contains "$(cat "$T/err")" "$BOOK:3: contacts[0].address: " "file, line and member"
-    lacks "$(cat "$T/err")" 'no address"' "the value in the open"
+    contains "$(cat "$T/err")" "$BOOK:3: contacts[0].channel: " "file, line and member"
+}
+
+it_judges_a_customer_on_the_rest_where_one_address_cannot_be_valid() {
+    cat >"$BOOK" <<'NDJSON'
+{"id":"C1","contacts":[{"channel":"email","address":"no address"},{"channel":"email","address":"c1@example.org"}]}
+{"id":"C2","name":"Zo\u00eb","contacts":[{"channel":"sms","address":"0163296"},{"channel":"email","address":"c2@example.org"}]}
+{"id":"C3","contacts":[{"channel":"email","address":"not one"},{"channel":"email","address":"c3@walton.example"}]}
+NDJSON
+    equal 3 "$(preflight --html "$T/page.html")" "exit code"
+    equal '[3, 0, 2, 1, 3, ["C3"]]' "$(json "$T/out" '[d["customers"], d["unusable"], d["verdicts"]["reachable"], d["verdicts"]["stranded"],
+        d["contact_points"]["invalid"], [s["customer"] for s in d["stranded"]]]')" "the counts"
+    equal '[["C1", "email"], ["C2", "sms"], ["C3", "email"]]' "$(json "$T/out" '[[c["customer"], c["channel"]] for c in d["invalid_contacts"]]')" \
+        "which contact points"
+    contains "$(json "$T/out" 'd["invalid_contacts"][1]["reason"]')" "E.164" "the reason"
+    lacks "$(cat "$T/out" "$T/err" "$T/page.html")" 'not one' "the value in the open"
+    contains "$(cat "$T/page.html")" 'Addresses that cannot be valid' "the page"
+    equal 3 "$(status_of "$B/reachctl" --config "$CONFIG" preflight "$JOB" --contacts "$BOOK")" "exit code of the text"
+    contains "$(cat "$T/out")" 'Addresses that cannot be valid' "the text"
+}
+
+it_shows_addresses_that_look_like_others() {
+    printf '{"id":"C1","contacts":[{"channel":"email","address":"c1@w\xd0\xb0lton.example"}]}\n' >"$BOOK" # a Cyrillic a
+    equal 0 "$(preflight --html "$T/page.html")" "exit code: it survives"
+    equal '[1, "C1"]' "$(json "$T/out" '[d["contact_points"]["lookalike"], d["lookalikes"][0]["customer"]]')" "the look-alike"
+    contains "$(json "$T/out" 'd["lookalikes"][0]["reason"]')" 'looks like one of our own' "the reason"
+    contains "$(cat "$T/page.html")" 'Look-alikes' "the page"
+    equal 0 "$(status_of "$B/reachctl" --config "$CONFIG" preflight "$JOB" --contacts "$BOOK")" "exit code of the text"
+    contains "$(cat "$T/out")" 'Look-alikes' "the text"
+}
+
+audience_book() {
+    cat >"$BOOK" <<'NDJSON'
+{"id":"C1","locale":"de-AT","accounts":["c1@walton.example"],"attributes":{"tier":"gold","n":1},"contacts":[{"channel":"email","address":"c1@example.org"}]}
+{"id":"C2","locale":"de","time_zone":"Europe/Berlin","attributes":{"tier":"gold","n":2},"contacts":[{"channel":"email","address":"c2@walton.example"}]}
+{"id":"C3","locale":"den","attributes":{"tier":"base","vip":true},"contacts":[{"channel":"email","address":"c3@walton.example"}]}
+{"id":"C4","name":"Zo\u00eb","attributes":{"tier":"base"},"contacts":[{"channel":"email","address":"c4@example.org"}]}
+NDJSON
+}
+# audience JSON: the campaign for that audience
+audience() {
+    printf '{"v":1,"type":"campaign","id":"pw-2026","notice":"mail-password-disabled","audience":%s,"disables":{"domains":["walton.example"]}}\n' "$1" >"$JOB"
+}
+# who WHERE [SOURCE OPTION...]: how many customers, and the lost
+judged() { json "$T/out" '[d["customers"], [s["customer"] for s in d["stranded"]]]'; }
+asks() { # asks AUDIENCE EXPECTED EXIT
+    audience "$1"
+    equal "$3" "$(preflight)" "exit code for $1"
+    equal "$2" "$(judged)" "the audience $1"
+}
+
+it_takes_an_audience_by_what_is_known_of_the_customers() {
+    audience_book
+    asks '"all"' '[4, ["C2", "C3"]]' 3
+    asks '{"where":{"locale":"de"}}' '[2, ["C2"]]' 3
+    asks '{"where":{"locale":["de-AT","DEN"]}}' '[2, ["C3"]]' 3
+    asks '{"where":{"locale":"de","attributes":{"n":[1,7]}}}' '[1, []]' 0
+    asks '{"where":{"attributes":{"tier":"base"}}}' '[2, ["C3"]]' 3
+    asks '{"where":{"attributes":{"vip":true}}}' '[1, ["C3"]]' 3
+    asks '{"where":{"attributes":{"tier":"none"}}}' '[0, []]' 0
+    asks '{"where":{"time_zone":"Europe/Berlin"}}' '[1, ["C2"]]' 3
+    asks '{"where":{"account_domain":"WALTON.co.example"}}' '[1, []]' 0
+    printf 'C2\n\n C4 \r\nC2\n{"id":"C1","contacts":[]}\nC9\n' >"$T/ids"
+    asks '{"file":"ids"}' '[3, ["C2"]]' 3
+    contains "$(json "$T/out" 'd["audience"]')" 'ids' "the audience in words"
+    printf 'C4\nno id\n' >"$T/ids"
+    asks '{"file":"ids"}' '[1, []]' 1
+    contains "$(cat "$T/err")" "$T/ids:2: is no customer id" "the line"
+}
+
+it_lets_only_the_accounts_of_the_audience_die_with_audience_accounts() {
+    cat >"$BOOK" <<'NDJSON'
+{"id":"C1","locale":"de","accounts":["ada@walton.example"],"contacts":[{"channel":"email","address":"bob@walton.example"}]}
+{"id":"C2","locale":"en","accounts":["bob@walton.example"],"contacts":[{"channel":"email","address":"ada@walton.example"}]}
+NDJSON
+    audience '"all"'
+    sed -i 's/"disables":{[^}]*}/"disables":{"audience_accounts":true}/' "$JOB"
+    equal 3 "$(preflight)" "exit code for all"
+    equal '[2, ["C1", "C2"]]' "$(judged)" "all"
+    audience '{"where":{"locale":"de"}}'
+    sed -i 's/"disables":{[^}]*}/"disables":{"audience_accounts":true}/' "$JOB"
+    equal 0 "$(preflight)" "exit code for one"
+    equal '[1, []]' "$(judged)" "one"
+}
+
+it_refuses_an_audience_that_is_none() {
+    local audience
+    for audience in '"everybody"' '{}' '{"file":"a","set":"b"}' '{"where":{}}' '{"where":{"local":"de"}}' '{"where":{"locale":[]}}' \
+        '{"where":{"attributes":{"a":{}}}}' '{"where":{"attributes":{}}}' '{"where":{"account_domain":"a..b"}}' '{"set":"{x}"}' '7' '{"file":""}'; do
+        audience "$audience"
+        equal 1 "$(preflight)" "exit code for $audience"
+        contains "$(cat "$T/err")" 'audience' "the member at fault of $audience"
+    done
+    audience '{"file":"nowhere"}'
+    equal 1 "$(preflight)" "a file that is not there"
+    sed -i 's/"audience":[^,]*,//' "$JOB"
+    equal 1 "$(preflight)" "no audience at all"
+    contains "$(cat "$T/err")" 'audience: is missing' "the message"
 }
 
 it_stands_absurd_customers() {
+    change '"disables":{"domains":["walton.example"]}'
     "$PYTHON" - >"$BOOK" <<'PY'
 import json
 def line(id, contacts): print(json.dumps({"id": id, "contacts": contacts}))
@@ -213,6 +309,40 @@ it_reads_the_contact_book_when_no_file_is_given() {
     start_redis
     equal 0 "$(status_of "$B/reachctl" --config "$CONFIG" preflight "$JOB" --json)" "an empty book"
     equal 0 "$(json "$T/out" 'd["customers"]')" "nobody is there"
+}
+
+book() { status_of "$B/reachctl" --config "$CONFIG" preflight "$JOB" --json; }
+
+it_finds_the_same_in_the_contact_book_as_in_the_file() {
+    local where
+    audience_book
+    status_of "$B/reachctl" --config "$CONFIG" contacts import "$BOOK" >"$T/status"
+    for where in '"all"' '{"where":{"locale":"de"}}' '{"where":{"attributes":{"tier":"base"}}}' '{"where":{"account_domain":"walton.example"}}'; do
+        audience "$where"
+        preflight >"$T/status"
+        judged >"$T/file"
+        book >"$T/status"
+        equal "$(cat "$T/file")" "$(judged)" "the audience $where"
+    done
+    printf 'C2\nC1\nC9\nC2\n' >"$T/ids"
+    audience '{"file":"ids"}'
+    equal 3 "$(book)" "exit code for ids"
+    equal '[2, ["C2"]]' "$(judged)" "the audience of the file"
+    equal '[["C9", "is not in the contact book"]]' "$(json "$T/out" '[[u["where"], u["reason"]] for u in d["unusable_customers"]]')" "who is not known"
+    rcli SADD 'reach:audience:{team}' C3 C4 >"$T/sadd"
+    audience '{"set":"team"}'
+    equal 3 "$(book)" "exit code for the set"
+    equal '[2, ["C3"]]' "$(judged)" "the audience of the set"
+    equal 3 "$(preflight)" "exit code for the set and a file"
+    equal '[2, ["C3"]]' "$(judged)" "the set and a file"
+}
+
+it_goes_by_the_previous_address_as_reachd_does() {
+    echo '{"id":"C1","contacts":[{"channel":"email","address":"c1@walton.example","changed_at":"2026-02-01T00:00:00Z","previous_address":"c1@example.org"}]}' >"$BOOK"
+    change '"disables":{"domains":["walton.example"]},"suspect_since":"2026-01-01T00:00:00Z"'
+    equal 0 "$(preflight)" "exit code"
+    change '"disables":{"domains":["walton.example"]}'
+    equal 3 "$(preflight)" "without suspicion only what is listed counts"
 }
 
 run_cases
