@@ -1,6 +1,7 @@
 /* clearance check, release check: may these accounts be disabled, may these customers' contact data be deleted?
  *
- * The answer is made so that every way of failing says no (P3). Exit code 0 needs, for every single one, a record that was read
+ * The answer is made so that every way of failing says no (P3). The Redis function that callers in any language ask (reach_allowed) is asked
+ * here too, many at once. Exit code 0 needs, for every single one, its yes and a record that was read
  * just now, that says when and on what notice it was granted, and that names its expiry and has not expired. An account that cannot
  * be a valid address, a record that cannot be read, an empty list, a lost connection: all end with another code. Accounts are
  * compared in canonical form, so "Ada+shop@" asks about the same mailbox as "ada@".
@@ -88,8 +89,8 @@ static const char *copy_member(struct check *check, const json_t *record, const 
     return arena_strdup(&check->arena, view_get(record, name));
 }
 
-/* Reads one clearance record; whatever is odd about it means no. */
-static void judge(struct check *check, struct question *question, const char *value) {
+/* The function's word, and what the record says beside it; whatever is odd about the record means no as well. */
+static void judge(struct check *check, struct question *question, bool allowed, const char *value) {
     struct err err;
     int64_t expires_at_ms = 0;
     question->reason = NULL;
@@ -108,6 +109,8 @@ static void judge(struct check *check, struct question *question, const char *va
         question->reason = "the record cannot be read";
     } else if (expires_at_ms <= check->now_ms) {
         question->reason = "it has expired";
+    } else if (!allowed) {
+        question->reason = "Redis says no: the record is not one of reachd's, or was granted just now";
     } else {
         question->cleared = true;
     }
@@ -135,6 +138,7 @@ static void print_question(struct check *check, const struct question *question)
 static int settle(struct check *check, struct err *err) {
     const char *keys[BATCH];
     const char *values[BATCH] = {0};
+    bool allowed[BATCH] = {false};
     size_t n_keys = 0;
     for (size_t i = 0; i < check->n; i++) {
         if (check->batch[i].key != NULL) {
@@ -142,14 +146,16 @@ static int settle(struct check *check, struct err *err) {
         }
     }
     struct store *store = ctl_store(check->ctl, err);
-    if (store == NULL || (n_keys > 0 && store_get_many(store, keys, n_keys, &check->arena, values, err) < 0)) {
+    if (store == NULL || store_allowed(store, keys, n_keys, allowed, err) < 0 ||
+        store_get_many(store, keys, n_keys, &check->arena, values, err) < 0) {
         return -1;
     }
     check->now_ms = clock_wall_ms(&clock_system);
     for (size_t i = 0, k = 0; i < check->n; i++) {
         struct question *question = &check->batch[i];
         if (question->key != NULL) {
-            judge(check, question, values[k++]);
+            judge(check, question, allowed[k], values[k]);
+            k++;
         }
         check->n_cleared += question->cleared ? 1 : 0;
         check->n_refused += question->cleared ? 0 : 1;

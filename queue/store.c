@@ -228,6 +228,53 @@ int store_get_many(struct store *store, const char *const *keys, size_t n, struc
     return store_keep_texts(store_ask(store, &command, err), n, arena, values_r, err);
 }
 
+/* ---- may it be done? ------------------------------------------------------------------------------------------------- */
+
+static redisReply *ask_allowed(struct store *store, const char *const *keys, size_t n, struct err *err) {
+    struct command command;
+    command_init(&command, "FCALL");
+    command_puts(&command, "reach_allowed");
+    command_put_i64(&command, (int64_t)n);
+    for (size_t i = 0; i < n; i++) {
+        store_put_name(store, &command, keys[i]);
+    }
+    return store_ask(store, &command, err);
+}
+
+/* reachd loads it at every connection; here it is loaded where no reachd has been yet. */
+static int load_library(struct store *store, struct err *err) {
+    struct command command;
+    command_init(&command, "FUNCTION");
+    command_puts(&command, "LOAD");
+    command_puts(&command, "REPLACE");
+    command_puts(&command, scripts_library());
+    redisReply *reply = store_ask(store, &command, err);
+    freeReplyObject(reply);
+    return reply == NULL ? err_prefix(err, "the function reach_allowed is not there (reachd loads it when it starts)") : 0;
+}
+
+int store_allowed(struct store *store, const char *const *keys, size_t n, bool *allowed_r, struct err *err) {
+    if (n == 0) {
+        return 0;
+    }
+    redisReply *reply = ask_allowed(store, keys, n, err);
+    if (reply == NULL && strstr(err->text, "Function not found") != NULL) {
+        if (load_library(store, err) < 0) {
+            return -1;
+        }
+        reply = ask_allowed(store, keys, n, err);
+    }
+    int rc = reply == NULL ? -1 : 0;
+    if (rc == 0 && (!reply_is_array(reply, n) || reply->elements != n)) {
+        rc = err_set(err, ERR_REDIS, "Redis gave an answer of another form than expected");
+    }
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        allowed_r[i] = reply_int(reply->element[i], 0) == 1;
+    }
+    freeReplyObject(reply);
+    return rc;
+}
+
 json_t *store_json_text(const redisReply *reply) {
     if (!reply_is_string(reply)) {
         return NULL;

@@ -92,6 +92,10 @@ int store_hget(struct store *store, const char *key, const char *field, struct a
 /* Many string keys in one round trip: values_r[i] is NULL where there is none. 0 or -1. */
 int store_get_many(struct store *store, const char *const *keys, size_t n, struct arena *arena, const char **values_r, struct err *err);
 
+/* Asks the Redis function that every caller asks (lua/library.lua) about n clearance or release keys (without the prefix), in one round trip: a
+ * function that is not there is loaded first. allowed_r[i] is true only where it says yes. 0 or -1. */
+int store_allowed(struct store *store, const char *const *keys, size_t n, bool *allowed_r, struct err *err);
+
 /* Dead letters from newest to oldest: array of {entry, id, at, reason, member, job, lane} (entry: id in the stream). `count` 0: all. */
 json_t *store_dead(struct store *store, size_t count, struct err *err);
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -280,6 +281,54 @@ static void an_entry_of_the_book_is_written_only_over_the_one_that_was_seen(void
     assert_string_equal(list, "C1=three ");
 }
 
+static void only_a_record_that_says_enough_and_is_not_over_allows(void **state) {
+    (void)state;
+    static const struct {
+        const char *value;
+        bool allowed;
+    } cases[] = {
+        {"{\"granted_at\":\"2026-01-01T00:00:00Z\",\"expires_at\":\"2999-12-31T23:59:59.120Z\",\"notice\":\"n1\"}", true},
+        {"{\"granted_at\":\"2026-01-01T00:00:00Z\",\"expires_at\":\"2020-02-29T00:00:00Z\",\"notice\":\"n1\"}", false},
+        {"{\"granted_at\":\"2026-01-01T00:00:00Z\",\"notice\":\"n1\"}", false},
+        {"{\"granted_at\":\"2026-01-01T00:00:00Z\",\"expires_at\":\"9999\",\"notice\":\"n1\"}", false},
+        {"{\"granted_at\":\"2026-01-01T00:00:00Z\",\"expires_at\":\"2999-12-31T23:59:59+01:00\",\"notice\":\"n1\"}", false},
+        {"{\"expires_at\":\"2999-12-31T23:59:59Z\",\"notice\":\"n1\"}", false},
+        {"yes", false},
+        {"[]", false},
+    };
+    const char *keys[sizeof cases / sizeof *cases + 1];
+    bool allowed[sizeof cases / sizeof *cases + 1];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        keys[i] = arena_printf(&arena, "clearance:{%zu}", i);
+        assert_string_equal(redis_server_ask(&server, "SET", arena_printf(&arena, "reach:%s", keys[i]), cases[i].value, NULL), "OK");
+    }
+    keys[sizeof cases / sizeof *cases] = "clearance:{nobody}";
+    assert_string_equal(redis_server_ask(&server, "FUNCTION", "FLUSH", NULL), "OK"); /* it is loaded where it is not there */
+    assert_int_equal(store_allowed(store, keys, sizeof keys / sizeof *keys, allowed, &err), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(allowed[i], cases[i].allowed);
+    }
+    assert_false(allowed[sizeof cases / sizeof *cases]);
+}
+
+/* The function's own calendar against the C library's, today. */
+static void a_clearance_ends_in_its_very_second(void **state) {
+    (void)state;
+    const char *key = "clearance:{a}";
+    for (int more_s = -2; more_s <= 30; more_s += 32) {
+        char at[32];
+        bool allowed;
+        time_t when = time(NULL) + more_s;
+        struct tm parts;
+        assert_non_null(gmtime_r(&when, &parts));
+        assert_true(strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0);
+        const char *value = arena_printf(&arena, "{\"granted_at\":\"x\",\"notice\":\"n\",\"expires_at\":\"%s\"}", at);
+        assert_string_equal(redis_server_ask(&server, "SET", "reach:clearance:{a}", value, NULL), "OK");
+        assert_int_equal(store_allowed(store, &key, 1, &allowed, &err), 0);
+        assert_int_equal(allowed, more_s > 0);
+    }
+}
+
 static void a_new_contact_point_has_the_waiting_notices_looked_at_again(void **state) {
     (void)state;
     struct queue_change changes[2] = {kit_change(&kit, "n1", 0, NOTICE_STRANDED), kit_change(&kit, "n2", 0, NOTICE_REACHED)};
@@ -330,6 +379,8 @@ int main(void) {
         TEST(a_counter_changed_by_hand_is_unaccounted),
         TEST(a_state_changed_by_hand_is_found_by_the_audit),
         TEST(an_entry_of_the_book_is_written_only_over_the_one_that_was_seen),
+        TEST(only_a_record_that_says_enough_and_is_not_over_allows),
+        TEST(a_clearance_ends_in_its_very_second),
         TEST(a_new_contact_point_has_the_waiting_notices_looked_at_again),
         TEST(a_field_is_changed_only_where_it_is_what_was_seen),
         TEST(the_server_tells_what_doctor_asks),
