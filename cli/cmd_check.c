@@ -1,10 +1,10 @@
 /* clearance check, release check: may these accounts be disabled, may these customers' contact data be deleted?
  *
- * The answer is made so that every way of failing says no (P3). The Redis function that callers in any language ask (reach_allowed) is asked
- * here too, many at once. Exit code 0 needs, for every single one, its yes and a record that was read
- * just now, that says when and on what notice it was granted, and that names its expiry and has not expired. An account that cannot
- * be a valid address, a record that cannot be read, an empty list, a lost connection: all end with another code. Accounts are
- * compared in canonical form, so "Ada+shop@" asks about the same mailbox as "ada@".
+ * The answer is made so that every way of failing says no (P3). The Redis function that callers in any language ask (reach_allowed) is
+ * asked here too, many at once. Exit code 0 needs, for every single one, its yes and a record that was read just now, that says when and on
+ * what notice it was granted, and that names its expiry and has not expired. An account that cannot be a valid address, a record that
+ * cannot be read, an empty list, a lost connection: all end with another code. Accounts are compared in canonical form, so "Ada+shop@" asks
+ * about the same mailbox as "ada@".
  *
  * Does not: grant or withdraw anything. */
 #include "base/clock.h"

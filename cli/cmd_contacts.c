@@ -337,8 +337,8 @@ static enum ctl_exit report(const struct intake *in, bool complete) {
     if (in->ctl->globals.json) {
         return output_json(json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "new", (json_int_t)import->n_new, "changed",
                                      (json_int_t)import->n_changed, "unchanged", (json_int_t)import->n_same, "rejected",
-                                     (json_int_t)in->n_rejected, "vanished", (json_int_t)import->n_vanished, "lookalikes", (json_int_t)in->n_lookalikes, "complete",
-                                     complete && !skipped));
+                                     (json_int_t)in->n_rejected, "vanished", (json_int_t)import->n_vanished, "lookalikes",
+                                     (json_int_t)in->n_lookalikes, "complete", complete && !skipped));
     }
     ctl_say("%llu new, %llu changed, %llu unchanged, %llu rejected", (unsigned long long)import->n_new,
             (unsigned long long)import->n_changed, (unsigned long long)import->n_same, (unsigned long long)in->n_rejected);

@@ -163,10 +163,8 @@ static int decide(struct ctl *ctl, struct portrait *portrait, struct err *err) {
         return 0;
     }
     const struct disables *disables = portrait->disables == NULL ? &nothing : portrait->disables;
-    struct reach_question question = {.rules = ctl->rules,
-                                      .customer = &portrait->customer,
-                                      .suspect_since_ms = portrait->suspect_since_ms,
-                                      .tolerate_invalid = true};
+    struct reach_question question = {
+        .rules = ctl->rules, .customer = &portrait->customer, .suspect_since_ms = portrait->suspect_since_ms, .tolerate_invalid = true};
     question.doomed = doomed_set_new(ctl->rules, disables, &portrait->customer.accounts, &ctl->arena, err);
     if (question.doomed == NULL ||
         reach_with_previous(&portrait->customer, portrait->suspect_since_ms, &ctl->arena, &portrait->customer, err) < 0 ||

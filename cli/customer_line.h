@@ -16,7 +16,7 @@ struct customer_reader {
     unsigned n_tokens;
     json_t *document;       /* of the last line that went the slow way; owned */
     const char *attributes; /* JSON text of the last line's attributes, or NULL; in the arena */
-    uint64_t n_fast;  /* lines that went the fast way */
+    uint64_t n_fast;        /* lines that went the fast way */
     uint64_t n_slow;
 };
 

@@ -16,22 +16,22 @@ struct customer_source {
     off_t size;
     bool can_rewind; /* the file can be read twice */
 
-    /* One customer, borrowed during the call. 0; -1 with *err where this one cannot be used (told through trouble(), and not the end), or for
-     * want of memory (ERR_MEMORY: the end). */
+    /* One customer, borrowed during the call. 0; -1 with *err where this one cannot be used (told through trouble(), and not the end), or
+     * for want of memory (ERR_MEMORY: the end). */
     int (*each)(void *ctx, const struct customer *customer, struct err *err);
     /* What cannot be used: where it stands (a line's number or a customer's id), in which source, and why. */
     void (*trouble)(void *ctx, const char *source, const char *where, const struct err *err);
     void *ctx;
 };
 
-/* Opens the file. `path` as above, `job_path` the file that the change came from (an audience's file is looked for beside it). Everything is
- * borrowed; the caller fills each, trouble and ctx. 0, or -1 with *err; customer_source_fini() in any case. */
+/* Opens the file. `path` as above, `job_path` the file that the change came from (an audience's file is looked for beside it). Everything
+ * is borrowed; the caller fills each, trouble and ctx. 0, or -1 with *err; customer_source_fini() in any case. */
 int customer_source_init(struct customer_source *source, struct ctl *ctl, const struct change *change, const char *path,
                          const char *job_path, struct err *err);
 void customer_source_fini(struct customer_source *source);
 
-/* Calls each() for everybody in the audience, once each, in no order. Memory does not grow with the number of customers, but where a file of
- * contacts meets a list of ids, the ids are held (a notice's single customer apart). Can be called again for a file that can be read
+/* Calls each() for everybody in the audience, once each, in no order. Memory does not grow with the number of customers, but where a file
+ * of contacts meets a list of ids, the ids are held (a notice's single customer apart). Can be called again for a file that can be read
  * twice. 0, or -1 with *err. */
 int customer_source_each(struct customer_source *source, struct err *err);
 

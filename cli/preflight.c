@@ -5,7 +5,8 @@
  * reasons and sorted outside of memory, because half a contact book may be lost.
  *
  * Guarantees: memory is bounded by one customer, the counts and what sort(1) was given. An address that cannot be valid, or that the
- * eye takes for another, is counted, and the first of them are noted; nobody is left out silently, and nobody is called reachable by default.
+ * eye takes for another, is counted, and the first of them are noted; nobody is left out silently, and nobody is called reachable by
+ * default.
  *
  * Does not: read files or Redis, or print. */
 #include "cli/preflight.h"
@@ -23,8 +24,8 @@ int preflight_init(struct preflight *preflight, const struct change *change, con
     preflight->change = change;
     preflight->settings = settings;
     preflight->route = route;
-    preflight->question = (struct reach_question){
-        .rules = rules, .doomed = doomed, .suspect_since_ms = change->suspect_since_ms, .tolerate_invalid = true};
+    preflight->question =
+        (struct reach_question){.rules = rules, .doomed = doomed, .suspect_since_ms = change->suspect_since_ms, .tolerate_invalid = true};
     preflight->invalid = json_array();
     preflight->lookalikes = json_array();
     const struct gateway_settings *gateways = settings->gateways.items;

@@ -61,8 +61,8 @@ int preflight_init(struct preflight *preflight, const struct change *change, con
                    const struct mailbox_rules *rules, const struct doomed_set *doomed, struct err *err);
 void preflight_fini(struct preflight *preflight);
 
-/* Judges one customer, as reachd judges one out of the contact book: an address that cannot be valid is noted, does not survive, and costs no
- * other. 0, or -1 with *err for want of memory (ERR_MEMORY). */
+/* Judges one customer, as reachd judges one out of the contact book: an address that cannot be valid is noted, does not survive, and costs
+ * no other. 0, or -1 with *err for want of memory (ERR_MEMORY). */
 int preflight_add(struct preflight *preflight, const struct customer *customer, struct err *err);
 
 /* No more customers: works out how long the first messages take. 0, or -1 with *err. */

@@ -341,9 +341,8 @@ static enum ctl_exit print_remarks(const struct ctl *ctl, const json_t *list, co
     struct table *table = table_new(ctl, columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; table != NULL && i < shown; i++) {
         const json_t *row = json_array_get(list, i);
-        table_row(
-            table, MOOD_PLAIN,
-            (const char *[]){view_get(row, "customer"), view_get(row, "channel"), view_get(row, "address"), view_get(row, "reason")});
+        table_row(table, MOOD_PLAIN,
+                  (const char *[]){view_get(row, "customer"), view_get(row, "channel"), view_get(row, "address"), view_get(row, "reason")});
     }
     output_heading(ctl, heading);
     enum ctl_exit code = table_print(table);

@@ -23,8 +23,8 @@ struct audience_attribute {
 
 struct audience {
     enum audience_kind kind;
-    const char *file; /* AUDIENCE_FILE: as given */
-    const char *set;  /* AUDIENCE_SET: the key behind the prefix */
+    const char *file;                                         /* AUDIENCE_FILE: as given */
+    const char *set;                                          /* AUDIENCE_SET: the key behind the prefix */
     struct address_list locales, time_zones, account_domains; /* AUDIENCE_WHERE; empty: no condition. Domains are canonical */
     const struct audience_attribute *attributes;
     size_t n_attributes;

@@ -26,7 +26,7 @@ static int read_list(struct json_in *in, const char *name, const struct mailbox_
         char at[64];
         struct err why;
         (void)err_set(&why, ERR_MEMBER, "must be a string");
-        bool good = text != NULL && (domains            ? mailbox_canon_domain(rules, text, canonical, &why)
+        bool good = text != NULL && (domains          ? mailbox_canon_domain(rules, text, canonical, &why)
                                      : text[0] == '+' ? phone_check(text, &why)
                                                       : mailbox_canon(rules, text, canonical, &why)) == 0;
         (void)snprintf(at, sizeof at, "%s[%zu]", name, i);
@@ -41,7 +41,8 @@ static int read_list(struct json_in *in, const char *name, const struct mailbox_
     return 0;
 }
 
-static int read_disables(json_t *value, const struct mailbox_rules *rules, struct arena *arena, struct disables *disables, struct err *err) {
+static int read_disables(json_t *value, const struct mailbox_rules *rules, struct arena *arena, struct disables *disables,
+                         struct err *err) {
     struct json_in in;
     json_in_begin(&in, value, "disables", err);
     if (read_list(&in, "accounts", rules, arena, &disables->accounts) < 0 ||

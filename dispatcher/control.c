@@ -232,7 +232,10 @@ int control_prepare(struct worker *w, struct work **work, struct err *why) {
     case JOB_CANCEL: return aim_at_notice(w, work, NOTICE_CANCELLED, why);
     case JOB_DESK: return aim_at_notice(w, work, NOTICE_HANDED_TO_DESK, why);
     case JOB_DISABLED: return alarm_check(w, work, why);
-    case JOB_CAMPAIGN: return err_member(why, "type", "this version of reachd runs no campaigns yet: reachctl preflight takes the job, but the notices have to be pushed one by one");
+    case JOB_CAMPAIGN:
+        return err_member(
+            why, "type",
+            "this version of reachd runs no campaigns yet: reachctl preflight takes the job, but the notices have to be pushed one by one");
     case JOB_NOTICE: break;
     }
     return err_member(why, "type", "is a notice, not a control job");

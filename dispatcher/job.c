@@ -388,8 +388,8 @@ static const struct job_reader {
     enum job_type type;
     void (*read)(struct reader *r, struct json_in *in, struct job_document *document);
 } job_readers[] = {
-    {"notice", JOB_NOTICE, read_notice}, {"contact", JOB_CONTACT, read_contact_job}, {"resolve", JOB_RESOLVE, read_stop},
-    {"cancel", JOB_CANCEL, read_stop},   {"disabled", JOB_DISABLED, read_disabled},  {"desk", JOB_DESK, read_desk},
+    {"notice", JOB_NOTICE, read_notice},       {"contact", JOB_CONTACT, read_contact_job}, {"resolve", JOB_RESOLVE, read_stop},
+    {"cancel", JOB_CANCEL, read_stop},         {"disabled", JOB_DISABLED, read_disabled},  {"desk", JOB_DESK, read_desk},
     {"campaign", JOB_CAMPAIGN, read_campaign},
 };
 

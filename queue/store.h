@@ -44,8 +44,8 @@ int store_customer(struct store *store, const char *customer, struct arena *aren
 typedef int store_customer_fn(void *ctx, const char *customer, const char *text, size_t len);
 int store_each_customer(struct store *store, store_customer_fn *each, void *ctx, struct err *err);
 
-/* Calls each() for every member of a set (key without the prefix), by cursor, in no order; a member may come twice. A key that is not there is
- * an empty set. 0 or -1. */
+/* Calls each() for every member of a set (key without the prefix), by cursor, in no order; a member may come twice. A key that is not there
+ * is an empty set. 0 or -1. */
 typedef int store_member_fn(void *ctx, const char *member);
 int store_each_member(struct store *store, const char *key, store_member_fn *each, void *ctx, struct err *err);
 
@@ -92,8 +92,8 @@ int store_hget(struct store *store, const char *key, const char *field, struct a
 /* Many string keys in one round trip: values_r[i] is NULL where there is none. 0 or -1. */
 int store_get_many(struct store *store, const char *const *keys, size_t n, struct arena *arena, const char **values_r, struct err *err);
 
-/* Asks the Redis function that every caller asks (lua/library.lua) about n clearance or release keys (without the prefix), in one round trip: a
- * function that is not there is loaded first. allowed_r[i] is true only where it says yes. 0 or -1. */
+/* Asks the Redis function that every caller asks (lua/library.lua) about n clearance or release keys (without the prefix), in one round
+ * trip: a function that is not there is loaded first. allowed_r[i] is true only where it says yes. 0 or -1. */
 int store_allowed(struct store *store, const char *const *keys, size_t n, bool *allowed_r, struct err *err);
 
 /* Dead letters from newest to oldest: array of {entry, id, at, reason, member, job, lane} (entry: id in the stream). `count` 0: all. */
