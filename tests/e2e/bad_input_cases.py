@@ -172,6 +172,12 @@ class BadInput(unittest.TestCase):
             self.dies(changed(promise=duration), "promise")
         self.dies(changed(effective_at="2027-01-01T00:00:00Z", expires_at="2026-01-01T00:00:00Z"), "expires_at")
 
+    def test_a_campaign_is_answered_and_not_taken_for_something_else(self):
+        campaign = {"v": 1, "id": "x", "type": "campaign", "notice": "mail-password-disabled", "audience": "all", "disables": {"domains": ["walton.example"]}}
+        self.dies(campaign, "type", b"no campaigns yet")
+        self.dies(dict(campaign, audience={"where": {"local": "de"}}), "audience.where.local")
+        self.dies(dict(campaign, disables={"domains": ["walton..example"]}), "disables.domains[0]")
+
     def test_values_that_a_template_misses(self):
         self.dies(changed(data={}), "data.reset_url")
         self.dies(changed(data__reset_url=[]), "data.reset_url")
