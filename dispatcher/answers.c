@@ -89,25 +89,6 @@ void answers_event(struct work *work, int64_t now_ms) {
     buf_putc(&work->event, '}');
 }
 
-/* ---- banner -------------------------------------------------------------------------------------------------------- */
-
-const char *answers_banner(struct work *work, const struct message *message, int64_t now_ms) {
-    struct buf out = BUF_INIT;
-    buf_puts(&out, "{\"v\":1");
-    answers_put(&out, "notice", work->id);
-    answers_put(&out, "severity", message->severity);
-    answers_put(&out, "locale", message->locale);
-    answers_put(&out, "dir", message->dir);
-    answers_put(&out, "title", message->title);
-    answers_put(&out, "text", message->text);
-    answers_put(&out, "html", message->html);
-    answers_put(&out, "link", message->link);
-    answers_put_time(&out, "since", now_ms);
-    answers_put_time(&out, "until", message->expires_at_ms);
-    buf_putc(&out, '}');
-    return answers_keep(work, &out);
-}
-
 /* ---- a stranded customer ------------------------------------------------------------------------------------------- */
 
 /* The first reason why a contact point does not survive: what the desk reads first. */
@@ -151,12 +132,8 @@ static int add_strand_banner(struct work *work, const struct work_place *place, 
     if (work_render(work, place, CHANNEL_BANNER, now_ms, &message, err) < 0) {
         return -1;
     }
-    if (message.expires_at_ms == 0) {
-        message.expires_at_ms = now_ms + place->settings->desk.banner_ms;
-    }
-    const char *value = answers_banner(work, &message, now_ms);
-    const char *key = arena_printf(&work->arena, "banner:{%s}", work->record.customer);
-    work_effect(work, QUEUE_SET, value == NULL ? NULL : key, NULL, value, message.expires_at_ms);
+    int64_t until_ms = banners_until_ms(work, place, now_ms);
+    banners_put(work, place, banners_record(work, &message, now_ms, until_ms), now_ms, until_ms);
     return 0;
 }
 
@@ -198,9 +175,9 @@ static int let_go(struct work *work, const struct work_place *place, int64_t now
         if (work->record.held) {
             answers_unhold(work);
         }
-        work_effect(work, QUEUE_DEL, arena_printf(&work->arena, "banner:{%s}", work->record.customer), NULL, NULL, 0);
         answers_release(work, place, now_ms);
     }
+    banners_take(work, place);
     return record_log(&work->record, &work->arena, now_ms, notice_state_name(work->stop), work->record.why) < 0 ? err_no_memory(err) : 0;
 }
 
@@ -265,10 +242,11 @@ int answers_finish(struct work *work, const struct work_place *place, int64_t no
     if (keep_data(work, err) < 0) {
         return -1;
     }
-    if (stopped) {
-        work_effect(work, QUEUE_DEL, arena_printf(&work->arena, "banner:{%s}", work->record.customer), NULL, NULL, 0);
-    }
     bool handed_over = work->stop == NOTICE_HANDED_TO_DESK; /* by a person; a case that expired stays open */
+    if (stopped ||
+        (!reached && work->record.banner)) { /* who was reached may still want to read it; it goes when they act or put it away */
+        banners_take(work, place);
+    }
     bool over = (reached || stopped) && cleared;
     if (over && work->record.held) {
         answers_unhold(work);

@@ -147,9 +147,11 @@ static int finish_change(struct work *work, const struct work_place *place, int6
     change->not_after_ms = work->has_entry && work->fence == 0 ? work->entry.not_after_ms : 0;
     change->ack = work->has_entry && !first_attempt ? &work->entry : NULL;
     if (work->banner != NULL) {
-        work_effect(work, QUEUE_SET, arena_printf(&work->arena, "banner:{%s}", work->record.customer), NULL, work->banner,
-                    work->record.expires_at_ms);
+        banners_put(work, place, work->banner, now_ms, banners_until_ms(work, place, now_ms));
         work->banner = NULL;
+    }
+    if (work->dismissed) {
+        banners_take(work, place);
     }
     if (work->book_text != NULL) {
         work_effect(work, QUEUE_BOOK, work->book_seen, work->record.customer, work->book_text, 0);

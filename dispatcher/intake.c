@@ -181,8 +181,8 @@ static void resume_held(struct worker *w, struct work *work, const struct queue_
         return;
     }
     if (notice_state_final(work->stored)) {
-        if (work->stop != NOTICE_STATE_COUNT && (work->record.held || work->record.desk)) {
-            work->late = true; /* it has ended, but a hold or a desk case of it was left: it lets go of them */
+        if (work->stop != NOTICE_STATE_COUNT && (work->record.held || work->record.desk || work->record.banner)) {
+            work->late = true; /* it has ended, but a hold, a desk case or a banner of it was left: it lets go of them */
             worker_make_ready(w, work);
             return;
         }

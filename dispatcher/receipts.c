@@ -127,21 +127,21 @@ static bool take_evidence(struct work *work, const struct receipt *receipt, int6
         [RECEIPT_DISMISSED] = LIFE_EVIDENCE_SEEN,      [RECEIPT_ACKNOWLEDGED] = LIFE_EVIDENCE_ACKNOWLEDGED};
     work->late = notice_state_final(work->state);
     work->news = evidence_apply(&work->record, receipt, now_ms);
-    bool changed = work->news == EVIDENCE_BETTER || work->news == EVIDENCE_WITHDRAWN;
+    work->dismissed = receipt->status == RECEIPT_DISMISSED && work->record.banner;
+    bool better = work->news == EVIDENCE_BETTER || work->news == EVIDENCE_WITHDRAWN;
     if (work->news == EVIDENCE_WITHDRAWN && receipt->status == RECEIPT_BOUNCED) {
         const struct record_try *t = evidence_try(&work->record, receipt);
         work->dead_contact = t == NULL ? NULL : arena_strdup(&work->arena, t->plan.contact_key);
     }
-    if (changed && !work->late && work_event(work, events[receipt->status], NULL) < 0) {
+    if (better && !work->late && work_event(work, events[receipt->status], NULL) < 0) {
         log_warning("notice %s: %s while %s", work->id, receipt_status_name(receipt->status), notice_state_name(work->state));
     }
-    if (!changed) {
-        if (!reacted_while_stranded(work, receipt)) {
-            return false;
-        }
+    if (!better && reacted_while_stranded(work, receipt)) {
         work->stop = NOTICE_REACHED;
         work->reaction = receipt->status == RECEIPT_ACKNOWLEDGED ? EVIDENCE_ACKNOWLEDGED : EVIDENCE_SEEN;
         work->record.why = receipt->status == RECEIPT_ACKNOWLEDGED ? "the customer acknowledged" : "the customer saw the banner";
+    } else if (!better && !work->dismissed) {
+        return false;
     } else if (!work->late) {
         work->note_only = true;
     } else {
@@ -168,6 +168,12 @@ static void take_up(struct item *item, const struct queue_found *found, int64_t 
         log_error("notice %s: a receipt cannot be applied: %s", item->notice, err.text);
         work_free(work);
         settle(item, FATE_LEFT);
+        return;
+    }
+    if (item->parsed.customer != NULL && strcmp(item->parsed.customer, work->record.customer) != 0) {
+        (void)err_member(&err, "customer", "the notice is another customer's");
+        work_free(work);
+        refuse(item, &err);
         return;
     }
     bool changed = take_evidence(work, &item->parsed, now_ms);

@@ -94,6 +94,9 @@ static void put_lists(const struct record *record, struct buf *out) {
     if (record->domains.n > 0) {
         put_addresses(out, "dom", &record->domains);
     }
+    if (record->logins.n > 0) {
+        put_addresses(out, "lb", &record->logins);
+    }
     put_name(out, "tries");
     buf_putc(out, '[');
     for (size_t i = 0; i < record->n_tries; i++) {
@@ -139,6 +142,7 @@ void record_write(const struct record *record, struct buf *out) {
     put_flag(out, "desk", record->desk);
     put_flag(out, "hold", record->held);
     put_flag(out, "clear", record->cleared);
+    put_flag(out, "bn", record->banner);
     put_number(out, "sus", record->suspect_since_ms);
     put_number(out, "own", (int64_t)record->n_own);
     put_lists(record, out);
@@ -221,7 +225,8 @@ static int read_lists(const json_t *root, struct arena *arena, struct record *re
     record->n_log = json_array_size(log);
     record->log = arena_array(arena, record->n_log, sizeof *record->log);
     if (record->tries == NULL || record->log == NULL || !read_addresses(json_object_get(root, "a"), arena, &record->accounts) ||
-        !read_addresses(json_object_get(root, "dom"), arena, &record->domains)) {
+        !read_addresses(json_object_get(root, "dom"), arena, &record->domains) ||
+        !read_addresses(json_object_get(root, "lb"), arena, &record->logins)) {
         return -1;
     }
     record->n_own = (size_t)get_number(root, "own");
@@ -267,6 +272,7 @@ int record_read(const char *text, struct arena *arena, struct record *record, st
     record->desk = get_flag(root, "desk");
     record->held = get_flag(root, "hold");
     record->cleared = get_flag(root, "clear");
+    record->banner = get_flag(root, "bn");
     int result = read_lists(root, arena, record);
     json_decref(root);
     if (record->customer == NULL || record->notice == NULL) {

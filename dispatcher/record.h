@@ -59,10 +59,12 @@ struct record {
     const char *locale;  /* of the words sent last, or NULL */
     const char *version; /* template set of the words sent last, or NULL */
     struct record_addressed addressed;
-    const char *data; /* a finished notice: the values its messages were made with, JSON; or NULL */
-    bool desk;        /* a hold, banner and desk case were made */
-    bool held;        /* its accounts are on hold */
-    bool cleared;     /* a clearance was granted */
+    const char *data;           /* a finished notice: the values its messages were made with, JSON; or NULL */
+    bool desk;                  /* a hold, banner and desk case were made */
+    bool held;                  /* its accounts are on hold */
+    bool cleared;               /* a clearance was granted */
+    bool banner;                /* the website shows a banner of this notice */
+    struct address_list logins; /* under these hashes the login page shows something (login.h) */
     struct record_try *tries;
     size_t n_tries;
     struct record_line *log;

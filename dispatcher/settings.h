@@ -37,9 +37,13 @@ struct clearance_settings {
     const char *unverified_needs; /* least evidence through a contact point that nobody has verified */
 };
 
+struct banner_settings {
+    const char *login_key_file; /* hashes logins for the login page; NULL: nothing is shown there */
+};
+
 struct desk_settings {
     const char *owner;          /* who owns a new desk case */
-    int64_t banner_ms;          /* how long a stranded customer's banner stays where the job has no expires_at */
+    int64_t banner_ms;          /* how long a banner stays where the job has no expires_at */
     const char *time_zone;      /* of the hours */
     struct conf_strings hours;  /* "mon-fri 09:00-17:00"; empty: not known */
     struct conf_strings closed; /* "2026-12-24..2027-01-06" */
@@ -63,6 +67,7 @@ struct settings {
     struct archive_settings archive;
     struct words_settings templates;
     struct clearance_settings clearance;
+    struct banner_settings banner;
     struct desk_settings desk;
     struct emergency_settings emergency;
     struct listener_settings listener;

@@ -206,6 +206,21 @@ static const struct conf_table clearance_table = {
     .check = check_clearance,
 };
 
+static const struct conf_key banner_keys[] = {
+    {.name = "login_key_file",
+     .type = CONF_PATH,
+     .offset = offsetof(struct banner_settings, login_key_file),
+     .help = "file that holds the secret (first line) under which the login page finds its banner; none: nothing is written for it"},
+};
+
+static const struct conf_table banner_table = {
+    .name = "banner",
+    .keys = banner_keys,
+    .n_keys = COUNT(banner_keys),
+    .size = sizeof(struct banner_settings),
+    .where_offset = SIZE_MAX,
+};
+
 static const struct conf_key desk_keys[] = {
     {.name = "owner",
      .type = CONF_STRING,
@@ -220,7 +235,7 @@ static const struct conf_key desk_keys[] = {
      .initial = "90d",
      .min = INT64_C(3600000),
      .max = INT64_C(31536000000),
-     .help = "how long a stranded customer's banner stays where the job has no expires_at"},
+     .help = "how long a banner stays where the job has no expires_at"},
     {.name = "time_zone",
      .type = CONF_STRING,
      .offset = offsetof(struct desk_settings, time_zone),
@@ -479,6 +494,11 @@ static const struct conf_key settings_keys[] = {
      .offset = offsetof(struct settings, clearance),
      .table = &clearance_table,
      .help = "the record that an account may be disabled"},
+    {.name = "banner",
+     .type = CONF_SECTION,
+     .offset = offsetof(struct settings, banner),
+     .table = &banner_table,
+     .help = "what the website shows"},
     {.name = "desk",
      .type = CONF_SECTION,
      .offset = offsetof(struct settings, desk),

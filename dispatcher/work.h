@@ -27,6 +27,7 @@ struct work_place {
     size_t n_routes;
     const struct template_set *templates;
     const char *reset_key; /* signs {{reset_link}}; NULL: there is none */
+    const char *login_key; /* hashes logins for the login page; NULL: nothing is shown there */
     struct gateways *gateways;
     const struct clock *clock;
     struct journal *journal; /* NULL: none is kept */
@@ -106,6 +107,7 @@ struct work {
     struct journal_mark mark;  /* the outcome stands in the journal until Redis has it */
     enum evidence reaction;    /* what the customer did that came through no contact point */
     bool note_only;            /* a receipt was taken down: record it and have the notice handed out again, to be planned */
+    bool dismissed;            /* the customer has put the banner away */
     bool late;                 /* finished before; a receipt came after that */
     enum evidence_effect news; /* what that receipt was */
 
@@ -204,14 +206,25 @@ const char *answers_keep(struct work *work, struct buf *text_take);
 /* The key (without the prefix) under which the id of the notice stands that a gateway's message belongs to. NULL: no memory. */
 const char *work_ref_key(struct arena *arena, const char *gateway, const char *ref);
 
+/* ---- banners.c: what the website shows ------------------------------------------------------------------------------ */
+
+/* Until when a banner of this notice is shown. */
+int64_t banners_until_ms(const struct work *work, const struct work_place *place, int64_t now_ms);
+
+/* The record for the customer from a rendered banner message (contract.md); in the arena. NULL: no memory. */
+const char *banners_record(struct work *work, const struct message *message, int64_t now_ms, int64_t until_ms);
+
+/* Adds the effects that show `record` (of banners_record()) and what the login page shows, and notes in the record that they are there. */
+void banners_put(struct work *work, const struct work_place *place, const char *record, int64_t now_ms, int64_t until_ms);
+
+/* Adds the effects that take away what the notice shows. */
+void banners_take(struct work *work, const struct work_place *place);
+
 /* ---- answers.c: what the outside gets to see ----------------------------------------------------------------------- */
 
 /* Adds one effect to the change. Strings live in the work's arena; a NULL key means that memory ran out while making it,
  * which is noticed when the change is finished. */
 void work_effect(struct work *work, enum queue_op op, const char *key, const char *field, const char *value, int64_t at_ms);
-
-/* The banner record of the customer from a rendered banner message (contract.md); in the arena. NULL: no memory. */
-const char *answers_banner(struct work *work, const struct message *message, int64_t now_ms);
 
 /* Hold, banner and desk case of a customer whom no machine can reach (P4). 0, or -1 with *err. */
 int answers_strand(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);

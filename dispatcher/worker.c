@@ -294,7 +294,8 @@ static void on_banner_done(evutil_socket_t fd, short what, void *ctx) {
 static int put_banner(void *ctx, const struct message *message, channel_done_fn *done, void *done_ctx, struct err *err) {
     struct worker *w = ctx;
     struct work *work = (struct work *)((uintptr_t)message - offsetof(struct work, message));
-    work->banner = answers_banner(work, message, clock_wall_ms(w->place.clock));
+    int64_t now_ms = clock_wall_ms(w->place.clock);
+    work->banner = banners_record(work, message, now_ms, banners_until_ms(work, &w->place, now_ms));
     struct banner_done *later = calloc(1, sizeof *later);
     if (work->banner == NULL || later == NULL) {
         free(later);
@@ -353,6 +354,9 @@ static int open_queue(struct worker *w, const struct settings *settings, struct 
 
 static int load_place(struct worker *w, const struct settings *settings, struct arena *arena, struct err *err) {
     w->place.settings = settings;
+    if (settings->banner.login_key_file != NULL && conf_read_secret(settings->banner.login_key_file, arena, &w->place.login_key, err) < 0) {
+        return -1;
+    }
     w->place.rules = settings_rules(settings, arena, err);
     w->place.routes = w->place.rules == NULL ? NULL : settings_routes(settings, arena, &w->place.n_routes, err);
     if (w->place.routes == NULL) {

@@ -5,9 +5,10 @@
 #include <string.h>
 
 void arguments_put_effects(struct command *command, const struct queue_effect *effects, size_t n) {
-    static const char letters[] = {[QUEUE_SET] = 'S',    [QUEUE_DEL] = 'D',  [QUEUE_HSET] = 'H',  [QUEUE_HDEL] = 'h',   [QUEUE_ZADD] = 'Z',
-                                   [QUEUE_ZREM] = 'z',   [QUEUE_WAKE] = 'W', [QUEUE_ADD] = 'X',   [QUEUE_FREE] = 'F',   [QUEUE_HOLD] = 'O',
-                                   [QUEUE_UNHOLD] = 'o', [QUEUE_BOOK] = 'B', [QUEUE_GRANT] = 'G', [QUEUE_REACHED] = 'R'};
+    static const char letters[] = {
+        [QUEUE_SET] = 'S',      [QUEUE_DEL] = 'D',  [QUEUE_HSET] = 'H',  [QUEUE_HDEL] = 'h',   [QUEUE_ZADD] = 'Z',   [QUEUE_ZREM] = 'z',
+        [QUEUE_WAKE] = 'W',     [QUEUE_ADD] = 'X',  [QUEUE_FREE] = 'F',  [QUEUE_HOLD] = 'O',   [QUEUE_UNHOLD] = 'o', [QUEUE_BANNER] = 'N',
+        [QUEUE_UNBANNER] = 'n', [QUEUE_BOOK] = 'B', [QUEUE_GRANT] = 'G', [QUEUE_REACHED] = 'R'};
     for (size_t i = 0; i < n; i++) {
         command_put(command, &letters[effects[i].op], 1);
         command_puts(command, effects[i].key);

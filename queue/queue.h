@@ -168,6 +168,8 @@ enum queue_op {
     QUEUE_FREE,   /* key, field = customer, value, at_ms = expiry: set only where no notice and no desk case of the customer is open */
     QUEUE_HOLD,   /* key "holds", field = account, value = JSON with "notice": one more notice holds the account; a clearance of it goes */
     QUEUE_UNHOLD, /* key "holds", field = account, value = notice: that notice holds it no longer */
+    QUEUE_BANNER, /* key, field = whose it is, value = JSON with severity and since, at_ms = expiry: shown unless a more severe one is */
+    QUEUE_UNBANNER, /* key, field = whose it is: that one is gone; one that stood behind it is shown */
     QUEUE_BOOK, /* key = queue_book_seen() of what was read, field = customer, value: the contact book entry, only if it is still that one.
                  * In a change it is left out where it is not; a control is answered STALE and stays pending */
     QUEUE_REACHED, /* key = the answer to QUEUE_ASK_REACHED_NOTICES as read ("" for none), field = customer. Writes nothing: a control is

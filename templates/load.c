@@ -227,11 +227,11 @@ static int load_notices(struct loader *loader) {
 }
 
 /* ---- what belongs to a locale whatever the notice ------------------------------------------------------------------ */
-static const char *sentence_for(const struct company *company, const char *locale) {
+static const char *sentence_for(const struct conf_pairs *sentences, const char *locale) {
     size_t language = strcspn(locale, "-");
     const char *best = NULL;
-    for (size_t i = 0; i < company->how_to_check.n; i++) {
-        const struct conf_pair *pair = &company->how_to_check.items[i];
+    for (size_t i = 0; i < sentences->n; i++) {
+        const struct conf_pair *pair = &sentences->items[i];
         if (strcmp(pair->key, locale) == 0) {
             return pair->value;
         }
@@ -242,6 +242,35 @@ static const char *sentence_for(const struct company *company, const char *local
     return best;
 }
 
+/* What the login page shows. It knows nobody, so its words name no variable but the company's own. 0, or -1 with a finding. */
+static int load_login(struct loader *loader, struct compiler *compiler, struct locale_frame *frame) {
+    const struct company *company = &loader->set->company;
+    const char *title = sentence_for(&company->login_title, frame->locale);
+    const char *text = sentence_for(&company->login_text, frame->locale);
+    if (company->login_title.n == 0 && company->login_text.n == 0) {
+        return 0;
+    }
+    if (title == NULL || text == NULL) {
+        return report_error(loader->report, "company.yaml", 0,
+                            "%s has nothing for \"%s\"; write it, or take login_title and login_text out",
+                            title == NULL ? "login_title" : "login_text", frame->locale);
+    }
+    struct source sources[] = {{.file = "company.yaml", .text = title, .len = strlen(title)},
+                               {.file = "company.yaml", .text = text, .len = strlen(text)}};
+    compiler->used_slots = 0;
+    if (compile_plain(compiler, &sources[0], ESCAPE_NONE, &frame->login_title) < 0 ||
+        compile_plain(compiler, &sources[1], ESCAPE_HTML, &frame->login_html) < 0 ||
+        compile_plain(compiler, &sources[1], ESCAPE_NONE, &frame->login_text) < 0) {
+        return -1;
+    }
+    uint64_t impersonal = (uint64_t)1 << BUILTIN_COMPANY | (uint64_t)1 << BUILTIN_CHECK_URL;
+    return (compiler->used_slots & ~impersonal) == 0
+               ? 0
+               : report_error(loader->report, "company.yaml", 0,
+                              "login_title and login_text are shown to people who are not signed in: they may "
+                              "name {{company}} and {{check_url}} and nothing else");
+}
+
 static int load_frame(struct loader *loader, const struct source *layout, struct locale_frame *frame) {
     static const struct conf_list none = {0};
     struct compiler compiler = {.arena = &loader->set->arena,
@@ -249,7 +278,7 @@ static int load_frame(struct loader *loader, const struct source *layout, struct
                                 .report = loader->report,
                                 .variables = &none,
                                 .links = {.company = &loader->set->company.link_hosts}};
-    const char *sentence = sentence_for(&loader->set->company, frame->locale);
+    const char *sentence = sentence_for(&loader->set->company.how_to_check, frame->locale);
     if (sentence == NULL) {
         return report_error(loader->report, "company.yaml", 0,
                             "how_to_check has no sentence for \"%s\"; without it a mail in that language cannot be "
@@ -259,6 +288,9 @@ static int load_frame(struct loader *loader, const struct source *layout, struct
     struct source check = {.file = "company.yaml", .line = 0, .text = sentence, .len = strlen(sentence)};
     if (compile_plain(&compiler, &check, ESCAPE_HTML, &frame->check_html) < 0 ||
         compile_plain(&compiler, &check, ESCAPE_NONE, &frame->check_text) < 0) {
+        return -1;
+    }
+    if (load_login(loader, &compiler, frame) < 0) {
         return -1;
     }
     compiler.layout = true;

@@ -144,13 +144,9 @@ static size_t trimmed(const struct buf *out) {
     return len;
 }
 
-static int make_part(struct values *values, enum part part, const char **text_r, struct err *err) {
+static int make_text(struct values *values, const struct program *program, enum part part, const char **text_r, struct err *err) {
     const struct program_env env = {.ctx = values, .arena = values->arena, .root = values_root, .clean = values_clean, .call = values_call};
-    const struct program *program = &values->words->part[part];
     struct buf *out = values->set->scratch;
-    if (part == PART_HTML && values->words->content.n > 0) {
-        program = &values->frame->layout;
-    }
     buf_reset(out);
     if (program_run(program, &env, out, err) < 0) {
         return -1;
@@ -161,6 +157,11 @@ static int make_part(struct values *values, enum part part, const char **text_r,
     }
     *text_r = arena_strndup(values->arena, out->data == NULL ? "" : out->data, len);
     return *text_r == NULL ? err_no_memory(err) : 0;
+}
+
+static int make_part(struct values *values, enum part part, const char **text_r, struct err *err) {
+    bool in_layout = part == PART_HTML && values->words->content.n > 0;
+    return make_text(values, in_layout ? &values->frame->layout : &values->words->part[part], part, text_r, err);
 }
 
 static int make_parts(struct values *values, const char *made[PART_COUNT], struct err *err) {
@@ -251,4 +252,32 @@ int template_fits(const struct template_set *set, const struct message *message,
     return err_set(err, ERR_LIMIT, "this SMS is %zu messages long (%zu %s); %zu %s allowed: shorten it by about %zu characters",
                    count.segments, count.units, count.ucs2 ? "characters of the large alphabet" : "characters", max,
                    max == 1 ? "is" : "are", count.units > room ? count.units - room : 1);
+}
+
+int template_render_login(const struct template_set *set, const char *notice, const char *wanted_locale, struct arena *arena,
+                          struct message *message, struct err *err) {
+    static const struct template_values nobody;
+    struct values values;
+    const char *made[PART_COUNT] = {NULL};
+    values.given = &nobody;
+    values.arena = arena;
+    values.channel = CHANNEL_BANNER;
+    if (values_init(&values, set, notice, wanted_locale, err) < 0) {
+        return -1;
+    }
+    values.words = &values.locale->words[CHANNEL_BANNER];
+    if (values.frame->login_text.n == 0) {
+        return 0;
+    }
+    if (make_text(&values, &values.frame->login_title, PART_TITLE, &made[PART_TITLE], err) < 0 ||
+        make_text(&values, &values.frame->login_text, PART_TEXT, &made[PART_TEXT], err) < 0 ||
+        make_text(&values, &values.frame->login_html, PART_HTML, &made[PART_HTML], err) < 0) {
+        return -1;
+    }
+    made[PART_HTML] = arena_printf(arena, "<p>%s</p>", made[PART_HTML]);
+    made[PART_LINK] = arena_strdup(arena, set->company.check_url);
+    if (made[PART_HTML] == NULL || made[PART_LINK] == NULL) {
+        return err_no_memory(err);
+    }
+    return set_message(&values, made, message, err) < 0 ? -1 : 1;
 }

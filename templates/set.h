@@ -78,6 +78,8 @@ struct company {
     struct conf_strings locales; /* every notice must have these */
     struct conf_strings link_hosts;
     struct conf_pairs how_to_check; /* locale to sentence */
+    struct conf_pairs login_title;  /* the same for the login page; empty: nothing is shown there */
+    struct conf_pairs login_text;
     struct reset_settings reset_link;
     int64_t sms_segments_max;
 };
@@ -88,6 +90,9 @@ struct locale_frame {
     struct program layout;
     struct program check_html;
     struct program check_text;
+    struct program login_title; /* empty where company.yaml has no words for the login page */
+    struct program login_html;
+    struct program login_text;
 };
 
 /* A file as it was read, for template_set_keep(). */

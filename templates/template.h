@@ -82,4 +82,10 @@ int template_render(const struct template_set *set, const char *notice, const ch
  * The checks of a set and the sending ask the same question: 0, or -1 with *err ERR_LIMIT in plain words: it must not be sent. */
 int template_fits(const struct template_set *set, const struct message *message, enum channel_id channel, struct err *err);
 
+/* What the login page shows to somebody who has this notice and is not signed in: the company's own words, title, text, html, link (its
+ * check page), severity, locale and dir, and nothing that comes from the customer or the job. 1; 0 where the set has no such words; -1 with
+ * *err. */
+int template_render_login(const struct template_set *set, const char *notice, const char *wanted_locale, struct arena *arena,
+                          struct message *message, struct err *err);
+
 #endif

@@ -89,7 +89,7 @@ local function demand_keys()
 end
 
 -- Effects: five arguments each, from ARGV[at] on: operation, key without the prefix, field, value, time.
-local EFFECT_KIND = {X = 'stream', O = 'hash', o = 'hash', H = 'hash', h = 'hash', Z = 'zset', z = 'zset'}
+local EFFECT_KIND = {X = 'stream', O = 'hash', o = 'hash', H = 'hash', h = 'hash', Z = 'zset', z = 'zset', N = 'string', n = 'string'}
 
 -- Keys of ours that an effect reads or writes beside the one it names.
 local EFFECT_READS = {B = {'contacts', 'hash'}, F = {'desk', 'hash'}, G = {'holds', 'hash'}}
@@ -241,6 +241,70 @@ local function all_is_as_seen(at, n)
     return true
 end
 
+-- Banners: a key shows one record at a time, the most severe one and of these the newest; the others of the same customer stand behind it
+-- in its member `others`. Each belongs to a notice: `notice` names it, or `ref` where nobody may be named (login page).
+local RANK = {critical = 3, warning = 2, info = 1}
+local BANNERS_MAX = 8
+
+-- All records of a key, without the one that belongs to `owner`.
+local function banners_but(key, owner)
+    local text = redis.call('GET', key)
+    local shown, list = text and decoded(text) or {}, {}
+    local behind = shown.others or {}
+    shown.others = nil
+    table.insert(behind, 1, shown)
+    for _, banner in ipairs(behind) do
+        local whose = banner.notice or banner.ref
+        if whose and whose ~= owner then
+            list[#list + 1] = banner
+        end
+    end
+    return list
+end
+
+local function show_banners(key, list, expiry)
+    table.sort(list, function(a, b)
+        local a_rank, b_rank = RANK[a.severity] or 0, RANK[b.severity] or 0
+        if a_rank ~= b_rank then
+            return a_rank > b_rank
+        end
+        return tostring(a.since) > tostring(b.since)
+    end)
+    local shown = table.remove(list, 1)
+    while #list >= BANNERS_MAX do
+        table.remove(list)
+    end
+    shown.others = #list > 0 and list or nil
+    redis.call('SET', key, cjson.encode(shown), 'PXAT', expiry)
+end
+
+-- When a key goes: a banner that stands behind may live longer than the one shown, which says itself until when it is.
+local function expiry_of(key)
+    local left = redis.call('PTTL', key)
+    local time = redis.call('TIME')
+    return left > 0 and tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + left or 0
+end
+
+local function put_banner(key, owner, value, time)
+    local list = banners_but(key, owner)
+    local expiry = math.max(expiry_of(key), tonumber(time))
+    if #list == 0 then
+        redis.call('SET', key, value, 'PXAT', time)
+        return
+    end
+    list[#list + 1] = decoded(value)
+    show_banners(key, list, string.format('%.0f', expiry))
+end
+
+local function take_banner(key, owner)
+    local list = banners_but(key, owner)
+    if #list == 0 then
+        redis.call('DEL', key)
+    else
+        show_banners(key, list, string.format('%.0f', expiry_of(key)))
+    end
+end
+
 local EFFECT = {
     S = function(key, _, value, time)
         if time == '0' then
@@ -263,6 +327,8 @@ local EFFECT = {
         end
     end,
     R = function() end, -- only looked at before: all_is_as_seen()
+    N = function(key, owner, value, time) put_banner(key, owner, value, time) end,
+    n = function(key, owner) take_banner(key, owner) end,
     O = function(key, account, value) hold(key, account, value) end,
     o = function(key, account, notice) unhold(key, account, notice) end,
     G = function(key, account, value, time, events) grant(key, account, value, time, events) end,

@@ -28,7 +28,10 @@ static void fill(struct record *record, struct arena *arena) {
                               .version = "v2",
                               .addressed = {.name = "Ada", .time_zone = "Europe/London", .locale = "en-GB"},
                               .data = "{\"a\":\"b\"}",
+                              .banner = true,
                               .desk = true};
+    static const char *logins[] = {"aa", "bb"};
+    record->logins = (struct address_list){logins, 2};
     struct record_try *t = record_try_get(record, arena, 2, "00112233445566aa");
     t->plan.attempts = 3;
     t->plan.last = OUTCOME_RETRY;
@@ -84,6 +87,9 @@ static void what_is_written_is_read_again(void **state) {
     assert_int_equal(again.suspect_since_ms, 900);
     assert_string_equal(again.domains.items[0], "walton.example");
     assert_true(again.desk);
+    assert_true(again.banner);
+    assert_int_equal(again.logins.n, 2);
+    assert_string_equal(again.logins.items[1], "bb");
     assert_false(again.cleared);
     buf_fini(&first);
     buf_fini(&second);
