@@ -34,6 +34,32 @@ static void a_language_the_company_asks_for_must_be_there(void **state) {
     fixture_refused("n/notice.yaml", 0, "no words in \"de\"");
 }
 
+#define COMPANY "name: W\ncheck_url: https://walton.example/check\nlink_hosts: [walton.example]\nhow_to_check: {en: x}\n"
+
+static void the_login_page_names_nobody_and_speaks_every_language(void **state) {
+    struct err err = {0};
+    struct arena arena = ARENA_INIT;
+    struct message m = {0};
+    (void)state;
+    struct template_set *set = fixture_load();
+    assert_int_equal(template_render_login(set, "n", "en", &arena, &m, &err), 0);
+    template_set_free(set);
+    fixture_write("company.yaml",
+                  COMPANY "login_title: {en: \"A <message> of {{company}}\"}\nlogin_text: {en: \"See {{check_url}} & read\"}\n");
+    set = fixture_load();
+    assert_int_equal(template_render_login(set, "n", "en-GB", &arena, &m, &err), 1);
+    assert_string_equal(m.title, "A <message> of W");
+    assert_string_equal(m.text, "See https://walton.example/check & read");
+    assert_string_equal(m.html, "<p>See https://walton.example/check &amp; read</p>");
+    assert_string_equal(m.link, "https://walton.example/check");
+    template_set_free(set);
+    arena_fini(&arena);
+    fixture_write("company.yaml", COMPANY "login_title: {en: \"x\"}\nlogin_text: {en: \"Dear{{#name}} {{name}}{{/name}}\"}\n");
+    fixture_refused("company.yaml", 0, "not signed in");
+    fixture_write("company.yaml", COMPANY "login_title: {en: \"x\"}\nlogin_text: {de: y}\n");
+    fixture_refused("company.yaml", 0, "login_text has nothing for \"en\"");
+}
+
 static void an_unknown_variable_is_told_with_its_line(void **state) {
     (void)state;
     fixture_write("n/en/email.md", "---\nsubject: s\n---\n\none\n\ntwo {{wrod}}\n");
@@ -167,6 +193,7 @@ int main(void) {
         TEST(a_missing_directory_is_an_error),
         TEST(every_channel_must_be_there),
         TEST(a_language_the_company_asks_for_must_be_there),
+        TEST(the_login_page_names_nobody_and_speaks_every_language),
         TEST(an_unknown_variable_is_told_with_its_line),
         TEST(a_variable_in_the_subject_is_told_with_its_line),
         TEST(an_optional_variable_needs_its_section),
