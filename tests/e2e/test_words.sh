@@ -146,8 +146,7 @@ version_in_use() { [ "$(versions 'live["version"]')" = "$1" ]; }
 it_makes_the_reset_link_anew_for_a_retry_fault_59() {
     sed -i 's/^\[\(.*\)\]({{reset_url}})$/{{#reset_link}}\n[\1]({{reset_link}})\n{{\/reset_link}}/' "$WORDS"/mail-password-disabled/*/email.md
     wait_until 20 'the link is in the words' counter_is templates.live 3
-    peer_rules '{"rules":[{"phase":"after-dot","recipient":"dora@*","first":1,"store":true,"action":"reply","code":451,"text":"4.3.0 later"}]}'
-    sed -i 's/^  retry_base: .*/  retry_base: 1200ms/; s/^  retry_cap: .*/  retry_cap: 2s/' "$CONFIG"
+    peer_rules '{"rules":[{"phase":"after-dot","recipient":"dora@*","first":1,"store":true,"delay_ms":1500,"action":"reply","code":451,"text":"4.3.0 later"}]}'
     stop reachd
     start_reachd --config "$CONFIG"
     job dora >"$T/jobs"
