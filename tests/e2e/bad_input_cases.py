@@ -174,7 +174,7 @@ class BadInput(unittest.TestCase):
 
     def test_a_campaign_is_answered_and_not_taken_for_something_else(self):
         campaign = {"v": 1, "id": "x", "type": "campaign", "notice": "mail-password-disabled", "audience": "all", "disables": {"domains": ["walton.example"]}}
-        self.dies(campaign, "type", b"no campaigns yet")
+        self.dies(campaign, "type", "no campaigns yet")
         self.dies(dict(campaign, audience={"where": {"local": "de"}}), "audience.where.local")
         self.dies(dict(campaign, disables={"domains": ["walton..example"]}), "disables.domains[0]")
 
