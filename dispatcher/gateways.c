@@ -7,13 +7,15 @@
  * judge outcomes. */
 #include "dispatcher/gateways.h"
 
+#include "dispatcher/gateway_check.h"
+#include "dispatcher/gateway_instance.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 struct open_gateway {
     const struct gateway_settings *settings;
-    const struct channel_driver *driver;
-    struct gateway *gateway;
+    struct instance *instance;
     enum channel_id channel;
     enum on_unknown on_unknown;
     size_t in_flight;
@@ -22,6 +24,7 @@ struct open_gateway {
 struct gateways {
     struct open_gateway *items;
     size_t n;
+    struct instance *retired;                   /* those of before a reload that are not answered yet */
     struct gateway_settings own[CHANNEL_COUNT]; /* of channels that need no configuration */
 };
 
@@ -34,19 +37,13 @@ static enum on_unknown parse_on_unknown(const char *text) {
 
 static int open_one(struct gateways *g, const struct gateway_settings *settings, const struct channel_env *env, struct err *err) {
     struct open_gateway *item = &g->items[g->n];
-    char where[256];
     *item = (struct open_gateway){.settings = settings, .on_unknown = parse_on_unknown(settings->on_unknown)};
-    item->driver = channel_driver_find(settings->driver);
-    if (item->driver == NULL || channel_find(settings->channel, &item->channel) != 1) {
-        return err_set(err, ERR_UNKNOWN, "gateway %s: no such channel or driver (drivers: %s)", settings->name, channel_driver_names());
+    if (channel_find(settings->channel, &item->channel) != 1) {
+        return err_set(err, ERR_UNKNOWN, "gateway %s: there is no channel %s", settings->name, settings->channel);
     }
-    item->gateway = item->driver->open(env, settings, err);
-    if (item->gateway == NULL) {
-        if (err->member[0] != '\0') {
-            (void)err_prefix(err, err->member);
-        }
-        (void)err_prefix(err, settings->name);
-        return settings->where.file == NULL ? -1 : err_prefix(err, conf_where_text(&settings->where, where, sizeof where));
+    item->instance = instance_open(settings, env, err);
+    if (item->instance == NULL) {
+        return -1;
     }
     g->n++;
     return 0;
@@ -106,8 +103,9 @@ void gateways_close(struct gateways *g) {
         return;
     }
     for (size_t i = 0; i < g->n; i++) {
-        g->items[i].driver->close(g->items[i].gateway);
+        instance_close(g->items[i].instance);
     }
+    instance_close_all(&g->retired);
     free(g->items);
     free(g);
 }
@@ -158,7 +156,7 @@ enum on_unknown gateways_on_unknown(const struct gateways *g, size_t index) {
 int gateways_send(struct gateways *g, size_t index, const struct message *message, int64_t not_after_mono_ms, channel_done_fn *done,
                   void *ctx, struct err *err) {
     struct open_gateway *item = &g->items[index];
-    if (item->driver->send(item->gateway, message, not_after_mono_ms, done, ctx, err) < 0) {
+    if (instance_send(item->instance, message, not_after_mono_ms, done, ctx, err) < 0) {
         return -1;
     }
     item->in_flight++;
@@ -171,6 +169,103 @@ void gateways_done(struct gateways *g, size_t index) {
 
 void gateways_flush(struct gateways *g) {
     for (size_t i = 0; i < g->n; i++) {
-        g->items[i].driver->flush(g->items[i].gateway);
+        instance_flush(g->items[i].instance);
     }
+}
+
+/* ---- other settings ---------------------------------------------------------------------------------------------------- */
+
+struct gateways_change {
+    struct gateways *gateways;
+    size_t n;
+    struct {
+        struct open_gateway *item;
+        struct gateway_settings *settings;
+        struct instance *instance;
+    } rows[];
+};
+
+static struct open_gateway *find_configured(struct gateways *g, const char *name) {
+    for (size_t i = 0; i < g->n; i++) {
+        bool own = g->items[i].settings >= g->own && g->items[i].settings < g->own + CHANNEL_COUNT;
+        if (!own && strcmp(g->items[i].settings->name, name) == 0) {
+            return &g->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* Which open gateway new settings are for. NULL with *err. */
+static struct open_gateway *find_counterpart(struct gateways *g, const struct gateway_settings *settings, struct err *err) {
+    struct open_gateway *item = find_configured(g, settings->name);
+    if (item == NULL) {
+        (void)err_set(err, ERR_CONFLICT, "is new; restart reachd to add a gateway");
+    } else if (strcmp(item->settings->channel, settings->channel) != 0) {
+        (void)err_set(err, ERR_CONFLICT, "serves channel %s now; restart reachd to give it another", item->settings->channel);
+    } else {
+        return item;
+    }
+    (void)gateway_fault(settings, err);
+    return NULL;
+}
+
+static size_t count_configured(const struct gateways *g) {
+    size_t n = 0;
+    for (size_t i = 0; i < g->n; i++) {
+        n += g->items[i].settings < g->own || g->items[i].settings >= g->own + CHANNEL_COUNT;
+    }
+    return n;
+}
+
+struct gateways_change *gateways_prepare(struct gateways *g, const struct settings *settings, const struct channel_env *env,
+                                         struct err *err) {
+    size_t n = settings->gateways.n;
+    struct gateway_settings *configured = settings->gateways.items;
+    struct gateways_change *change = calloc(1, sizeof *change + n * sizeof change->rows[0]);
+    if (change == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    change->gateways = g;
+    for (size_t i = 0; i < n; i++) {
+        struct open_gateway *item = find_counterpart(g, &configured[i], err);
+        struct instance *instance = item == NULL ? NULL : instance_open(&configured[i], env, err);
+        if (instance == NULL) {
+            gateways_abandon(change);
+            return NULL;
+        }
+        change->rows[i].item = item;
+        change->rows[i].settings = &configured[i];
+        change->rows[i].instance = instance;
+        change->n++;
+    }
+    if (n < count_configured(g)) {
+        gateways_abandon(change);
+        (void)err_set(err, ERR_CONFLICT, "a gateway is missing; restart reachd to take one away, or give it weight 0");
+        return NULL;
+    }
+    return change;
+}
+
+void gateways_commit(struct gateways_change *change) {
+    for (size_t i = 0; i < change->n; i++) {
+        struct open_gateway *item = change->rows[i].item;
+        instance_retire(item->instance, &change->gateways->retired);
+        change->rows[i].settings->name = item->settings->name; /* records and works hold the old text */
+        item->settings = change->rows[i].settings;
+        item->on_unknown = parse_on_unknown(item->settings->on_unknown);
+        item->instance = change->rows[i].instance;
+    }
+    free(change);
+}
+
+void gateways_abandon(struct gateways_change *change) {
+    for (size_t i = 0; i < change->n; i++) {
+        instance_close(change->rows[i].instance);
+    }
+    free(change);
+}
+
+bool gateways_is_settled(const struct gateways *g) {
+    return g->retired == NULL;
 }

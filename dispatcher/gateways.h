@@ -33,4 +33,22 @@ void gateways_done(struct gateways *gateways, size_t index);
 /* Ends a batch on every gateway. */
 void gateways_flush(struct gateways *gateways);
 
+/* ---- other settings ---------------------------------------------------------------------------------------------------- */
+
+/* The same gateways with other settings (descriptions, secrets, limits): opens them beside those in use. NULL with *err holding file, line,
+ * gateway and remedy, and nothing has changed; also where a gateway is new, gone or of another channel. What is borrowed: as
+ * gateways_open(). */
+struct gateways_change;
+struct gateways_change *gateways_prepare(struct gateways *gateways, const struct settings *settings, const struct channel_env *env,
+                                         struct err *err);
+
+/* From now on messages go through the new ones; what is on its way is answered by those it was sent through. Cannot fail. */
+void gateways_commit(struct gateways_change *change_take);
+
+/* Closes the new ones again. */
+void gateways_abandon(struct gateways_change *change_take);
+
+/* Whether nothing is on its way that was sent with earlier settings: those are borrowed until then. */
+bool gateways_is_settled(const struct gateways *gateways);
+
 #endif

@@ -2,7 +2,8 @@
  * told to stop.
  *
  * SIGTERM and SIGINT drain: nothing new is taken, what is in flight is finished, exit 0. A second one stops at once; what was in
- * flight is then taken up by the next reachd. A wrong configuration ends the start with one line that names file, line and key.
+ * flight is then taken up by the next reachd. SIGHUP reads the gateways' settings again (reload.c). A wrong configuration ends the start
+ * with one line that names file, line and key.
  *
  * Exit codes: 0 done, 1 failed, 2 usage. */
 #include "base/log.h"
@@ -63,6 +64,8 @@ struct daemon {
     struct worker *worker;
     struct event *on_term;
     struct event *on_int;
+    struct event *on_hup;
+    const char *config;
     int exit_code;
 };
 
@@ -81,6 +84,15 @@ static void on_signal(evutil_socket_t number, short what, void *ctx) {
     asked = true;
     (void)sd_notify(0, "STOPPING=1");
     worker_drain(d->worker);
+}
+
+static void on_reload(evutil_socket_t number, short what, void *ctx) {
+    (void)number;
+    (void)what;
+    struct daemon *d = ctx;
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_ms(&clock_system) * 1000);
+    (void)worker_reload(d->worker, d->config); /* tells in the log what became of it */
+    (void)sd_notify(0, "READY=1");
 }
 
 static void on_ready(void *ctx) {
@@ -112,18 +124,21 @@ static int run(struct daemon *d, const struct worker_watch *watch) {
     worker_watch(d->worker, watch);
     d->on_term = evsignal_new(d->base, SIGTERM, on_signal, d);
     d->on_int = evsignal_new(d->base, SIGINT, on_signal, d);
-    if (d->on_term == NULL || d->on_int == NULL || evsignal_add(d->on_term, NULL) < 0 || evsignal_add(d->on_int, NULL) < 0) {
+    d->on_hup = evsignal_new(d->base, SIGHUP, on_reload, d);
+    if (d->on_term == NULL || d->on_int == NULL || d->on_hup == NULL || evsignal_add(d->on_term, NULL) < 0 ||
+        evsignal_add(d->on_int, NULL) < 0 || evsignal_add(d->on_hup, NULL) < 0) {
         log_error("out of memory");
         return 1;
     }
     (void)event_base_dispatch(d->base);
     event_free(d->on_term);
     event_free(d->on_int);
+    event_free(d->on_hup);
     return d->exit_code;
 }
 
 static int start(const struct options *options, struct settings *settings, struct arena *arena) {
-    struct daemon d = {.base = event_base_new()};
+    struct daemon d = {.base = event_base_new(), .config = options->config};
     struct worker_watch watch = {on_ready, on_fatal, on_drained, &d};
     struct standalone *own = NULL;
     struct err err;

@@ -449,6 +449,7 @@ void worker_free(struct worker *w) {
         HASH_DEL(w->active, work);
         work_free(work);
     }
+    reload_fini(w);
     early_fini(w);
     intake_fini(w);
     journal_close(w->place.journal);

@@ -21,6 +21,11 @@ struct worker_watch {
 };
 void worker_watch(struct worker *worker, const struct worker_watch *watch);
 
+/* Reads the configuration again and lets its gateways (descriptions, secrets, limits, receipts) take the place of those in use, without
+ * losing what is on its way. Where anything is wrong with it, that is told in the log and all gateways go on as they were. `path` NULL:
+ * there is no configuration file. 0, or -1 where it was refused. */
+int worker_reload(struct worker *worker, const char *path);
+
 /* Takes no new work, finishes what is in flight (at most worker.drain), then calls drained(). */
 void worker_drain(struct worker *worker);
 

@@ -8,6 +8,7 @@ struct archive;
 struct event;
 struct early;
 struct refusal_list;
+struct reload;
 struct webhooks;
 
 struct worker {
@@ -29,11 +30,15 @@ struct worker {
     bool flush_scheduled;
     struct refusal_list *refusals; /* intake.c */
     struct early *early;           /* early.c */
+    struct reload *reload;         /* reload.c */
     struct archive *archive;       /* NULL: finished notices stay in Redis */
     uint64_t random;
     bool draining;
     bool drained;
 };
+
+/* After the gateways are closed. */
+void reload_fini(struct worker *worker);
 
 /* The active work of that id, or NULL. */
 struct work *worker_find(struct worker *worker, const char *id);

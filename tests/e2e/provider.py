@@ -9,6 +9,7 @@ How a message is answered depends on the last digit of the number it goes to:
   0   Twilio does not know the number (21211)
   1   the receipt comes before the answer, which waits until the receipt was taken
   2   taken, and no answer: the connection is closed
+  4   taken; the answer waits until PORTS_FILE.go is there
   any other: taken
 """
 import base64
@@ -16,8 +17,10 @@ import hashlib
 import hmac
 import http.server
 import json
+import os
 import sys
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -49,6 +52,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
     lock = threading.Lock()
     sent = []
     settings = ()
+    ports_file = None
 
     def log_message(self, *_):
         pass
@@ -77,6 +81,8 @@ class Provider(http.server.BaseHTTPRequestHandler):
             self.sent.append({"sid": sid, **fields})
         if manner == "1":
             print("early receipt:", *send(*self.settings, sid, "delivered"), flush=True)
+        while manner == "4" and not os.path.exists(self.ports_file + ".go"):
+            time.sleep(0.02)
         if manner == "2":
             self.close_connection = True
             return
@@ -85,6 +91,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
 
 def serve(ports_file, *settings):
     Provider.settings = settings
+    Provider.ports_file = ports_file
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
     with open(ports_file, "w", encoding="ascii") as file:
         file.write(str(server.server_address[1]))
