@@ -149,8 +149,24 @@ static void lint_notice(const struct template_set *set, const struct notice_word
     lint_rendered(set, notice, report);
 }
 
+/* Sentences of company.yaml, one for each language. */
+static void lint_sentences(const struct template_set *set, const struct conf_pairs *sentences, struct template_report *report) {
+    const struct link_rules links = {.company = &set->company.link_hosts};
+    for (size_t i = 0; i < sentences->n; i++) {
+        struct arena arena = ARENA_INIT;
+        const struct conf_pair *pair = &sentences->items[i];
+        const struct source source = {.file = "company.yaml", .text = pair->value, .len = strlen(pair->value)};
+        const struct lint_text text = lint_text_of(&source, &arena);
+        lint_words(&text, source.file, pair->key, &links, report);
+        arena_fini(&arena);
+    }
+}
+
 void lint_set(const struct template_set *set, struct template_report *report) {
     lint_layout(set, report);
+    lint_sentences(set, &set->company.how_to_check, report);
+    lint_sentences(set, &set->company.login_title, report);
+    lint_sentences(set, &set->company.login_text, report);
     for (size_t i = 0; i < set->n_notices; i++) {
         lint_notice(set, &set->notices[i], report);
     }

@@ -85,6 +85,16 @@ static void asking_for_a_password_is_told_in_every_language(void **state) {
     }
 }
 
+static void the_company_s_own_sentences_are_checked_too(void **state) {
+    (void)state;
+    fixture_write("company.yaml", "name: W\ncheck_url: https://walton.example/check\nlink_hosts: [walton.example]\n"
+                                  "how_to_check: {en: \"Enter your password at walton.example/check.\"}\n");
+    fixture_refused("company.yaml", 0, "password");
+    fixture_write("company.yaml", "name: W\ncheck_url: https://walton.example/check\nlink_hosts: [walton.example]\nhow_to_check: {en: x}\n"
+                                  "login_title: {en: y}\nlogin_text: {en: \"Act now!\"}\n");
+    fixture_refused("company.yaml", 0, "act now");
+}
+
 static void panic_is_told_with_its_line(void **state) {
     static const char *const bad[] = {"Act now or lose it.", "URGENT: read this.", "Your account will be\ndeleted.", "Read this!!"};
     (void)state;
@@ -166,6 +176,7 @@ int main(void) {
         TEST(an_sms_over_its_segments_is_told),
         TEST(a_push_over_its_size_is_told),
         TEST(asking_for_a_password_is_told_in_every_language),
+        TEST(the_company_s_own_sentences_are_checked_too),
         TEST(panic_is_told_with_its_line),
         TEST(addresses_in_plain_text_are_checked),
         TEST(a_message_must_say_how_to_check_it),
