@@ -84,7 +84,57 @@ static void copy_item(struct arena *arena, const struct queue_change *change, st
     copy->effects = change->n_effects == 0 ? NULL : copy_effects(arena, change->effects, change->n_effects, failed);
 }
 
-static struct batch *batch_new(const struct queue_change *changes, size_t n, queue_apply_fn *done, void *ctx) {
+static void move_item(struct item *to, const struct item *from) {
+    if (to != from) {
+        *to = *from;
+        to->change.ack = from->change.ack == NULL ? NULL : &to->entry;
+    }
+}
+
+/* Its entry, if it has one, is not in hand any more. */
+static void let_go(struct queue *queue, const struct item *item) {
+    if (item->change.ack != NULL) {
+        (void)held_remove(&queue->held, (enum stream)item->entry.lane, item->entry.stream_id);
+    }
+}
+
+static uint32_t hash_of(const char *id) {
+    uint32_t hash = 2166136261U; /* FNV-1a */
+    for (; *id != '\0'; id++) {
+        hash = (hash ^ (unsigned char)*id) * 16777619U;
+    }
+    return hash ^ hash >> 15;
+}
+
+/* Of one notice only the first change of a batch is made, as the script demands: the others are stale at once. 0, or -1 without memory. */
+static int drop_doubles(struct queue *queue, struct batch *batch) {
+    size_t cap = 4, open = 0;
+    while (cap < 2 * batch->n) {
+        cap *= 2;
+    }
+    const char **seen = calloc(cap, sizeof *seen);
+    if (seen == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < batch->n; i++) {
+        size_t at = hash_of(batch->items[i].change.id) & (cap - 1);
+        while (seen[at] != NULL && strcmp(seen[at], batch->items[i].change.id) != 0) {
+            at = (at + 1) & (cap - 1);
+        }
+        if (seen[at] == NULL) {
+            seen[at] = batch->items[i].change.id;
+            move_item(&batch->items[open++], &batch->items[i]);
+        } else {
+            batch->results[batch->items[i].place] = QUEUE_STALE;
+            let_go(queue, &batch->items[i]);
+        }
+    }
+    free(seen);
+    batch->n_items = open;
+    return 0;
+}
+
+static struct batch *batch_new(struct queue *queue, const struct queue_change *changes, size_t n, queue_apply_fn *done, void *ctx) {
     struct batch *batch = calloc(1, sizeof *batch);
     if (batch == NULL) {
         return NULL;
@@ -98,7 +148,7 @@ static struct batch *batch_new(const struct queue_change *changes, size_t n, que
         batch->items[i].place = i;
         copy_item(&batch->arena, &changes[i], &batch->items[i], &failed);
     }
-    if (failed) {
+    if (failed || drop_doubles(queue, batch) < 0) {
         batch_free(batch);
         return NULL;
     }
@@ -294,17 +344,11 @@ static int on_answer(struct queue *queue, struct call *call, size_t part, const 
     for (size_t i = 0; i < batch->n_items; i++) {
         struct item *item = &batch->items[i];
         if (reply->str[i] == 'R') {
-            batch->items[open] = *item;
-            if (item->change.ack != NULL) {
-                batch->items[open].change.ack = &batch->items[open].entry;
-            }
-            open++;
+            move_item(&batch->items[open++], item);
             continue;
         }
         batch->results[item->place] = result_of(reply->str[i]);
-        if (item->change.ack != NULL) {
-            (void)held_remove(&queue->held, (enum stream)item->entry.lane, item->entry.stream_id);
-        }
+        let_go(queue, item);
     }
     batch->n_items = open;
     return 0;
@@ -323,9 +367,7 @@ static void on_finish(struct queue *queue, struct call *call, const struct err *
         call->data = batch;
     }
     for (size_t i = 0; i < batch->n_items; i++) {
-        if (batch->items[i].change.ack != NULL) {
-            (void)held_remove(&queue->held, (enum stream)batch->items[i].entry.lane, batch->items[i].entry.stream_id);
-        }
+        let_go(queue, &batch->items[i]);
     }
     batch->done(batch->ctx, err == NULL ? batch->results : NULL, batch->n, err);
 }
@@ -354,7 +396,7 @@ static int submit(struct queue *queue, struct batch *batch, struct err *err) {
 
 int queue_apply(struct queue *queue, const struct queue_change *changes, size_t n, queue_apply_fn *done, void *ctx, struct err *err) {
     assert(n > 0);
-    struct batch *batch = batch_new(changes, n, done, ctx);
+    struct batch *batch = batch_new(queue, changes, n, done, ctx);
     if (batch == NULL) {
         return err_no_memory(err);
     }

@@ -21,7 +21,7 @@
 -- The payloads go from ARGV to the commands as they are and no row is looked at twice: Lua hashes every byte of every string it
 -- makes, and makes most of this script's cost.
 
-local A, call, sub, byte = ARGV, redis.call, string.sub, string.byte
+local A, call, sub, byte, find = ARGV, redis.call, string.sub, string.byte, string.find
 local NOTICES, JOBS, DUE, LAST, PREVIOUS, COUNTERS, EVENTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local NONE = '0000000000000000'
 local FIRST = 17
@@ -55,18 +55,32 @@ if A[16] ~= '0' then
     too_late = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) > tonumber(A[16])
 end
 
-local answer, taken, fit = {}, {}, 0
-for i = 1, n do
-    local letter = seen == '' and not held[i] and 'R' or verdict(i)
-    if letter == 'R' and too_late and not held[i] then
-        letter = 'S'
+-- Whether every item is granted, which is nearly always so: then no letters are made.
+local function all_fit()
+    for i = 1, n do
+        local old = held[i]
+        if seen == '' then
+            if old or too_late then
+                return false
+            end
+        else
+            local token = sub(seen, 16 * i - 15, 16 * i)
+            if old and sub(old, 2, 17) ~= token or not old and (token ~= NONE or too_late) then
+                return false
+            end
+        end
     end
-    if letter == 'R' then
-        letter = taken[ids[i]] and 'S' or 'R' -- of one id only the first change in a batch is made
-        taken[ids[i]] = true
-        fit = fit + (letter == 'R' and 1 or 0)
+    return true
+end
+
+local answer, fit = nil, n
+if not all_fit() then
+    answer, fit = {}, 0
+    for i = 1, n do
+        local letter = verdict(i)
+        answer[i] = letter == 'R' and too_late and not held[i] and 'S' or letter
+        fit = fit + (answer[i] == 'R' and 1 or 0)
     end
-    answer[i] = letter
 end
 
 -- Where the rows of each kind begin:
@@ -78,7 +92,13 @@ for kind, width in ipairs({2, 1, 2, 1, 1, 1, 2, 5, 3}) do
 end
 for i = rows[9][1], rows[9][2], 3 do
     local item = tonumber(A[i])
-    if answer[item] == 'R' and not book_is(A[i + 1], A[i + 2]) then
+    if (not answer or answer[item] == 'R') and not book_is(A[i + 1], A[i + 2]) then
+        if not answer then
+            answer = {}
+            for k = 1, n do
+                answer[k] = 'R'
+            end
+        end
         answer[item], fit = 'M', fit - 1
     end
 end
@@ -89,7 +109,7 @@ end
 -- From here on every item is granted.
 demand_effects(A[1], rows[8][1], tonumber(A[14]))
 
-local newcomers, customers, before, after = {}, {}, {}, {}
+local customers, last, k, before, after = {}, {}, 0, {}, {}
 for i = 1, n do
     local old, record = held[i], A[FIRST - 1 + 2 * i]
     local state = byte(record)
@@ -98,12 +118,13 @@ for i = 1, n do
         state = byte(old)
         before[state] = (before[state] or 0) + 1
     else
-        newcomers[#newcomers + 1] = ids[i]
-        customers[#customers + 1] = sub(record, 19, string.find(record, ' ', 19, true) - 1)
+        local customer = sub(record, 19, find(record, ' ', 19, true) - 1)
+        k = k + 1
+        customers[k], last[2 * k - 1], last[2 * k] = customer, customer, ids[i]
     end
 end
 
-local tally = {accepted = #newcomers}
+local tally = {accepted = k}
 for state, times in pairs(before) do
     add(tally, 'state:' .. string.char(state), -times)
 end
@@ -114,11 +135,11 @@ for i = rows[7][1], rows[7][2], 2 do
     add_names(tally, A[i], tonumber(A[i + 1]))
 end
 
--- A new notice is linked in front of its customer's earlier ones.
-local function link_newcomers()
-    local newest, last, previous, seen_now, releases = read_fields(LAST, customers), {}, {}, {}, {}
-    for i = 1, #newcomers do
-        local customer, id = customers[i], newcomers[i]
+-- A new notice is linked in front of its customer's earlier ones; `newest` is what was the newest before this batch.
+local function link_to_earlier(newest)
+    local previous, seen_now, releases = {}, {}, {}
+    for i = 1, k do
+        local customer, id = customers[i], last[2 * i]
         local earlier = seen_now[customer] or newest[i]
         if earlier and earlier ~= id then
             previous[#previous + 1] = id
@@ -126,19 +147,26 @@ local function link_newcomers()
             releases[#releases + 1] = A[1] .. 'release:{' .. customer .. '}' -- something of theirs is open again (P7)
         end
         seen_now[customer] = id
-        last[2 * i - 1] = customer
-        last[2 * i] = id
     end
-    write_all('HSET', LAST, nil, last)
     write_all('HSET', PREVIOUS, nil, previous)
     for i = 1, #releases do
         call('DEL', releases[i])
     end
 end
 
+-- Nobody has an earlier one where every field is a new one, which is what a campaign is like.
+local function link_newcomers()
+    local newest = read_fields(LAST, customers)
+    if write_all('HSET', LAST, nil, last) < k then
+        link_to_earlier(newest)
+    end
+end
+
 write_all('HSET', NOTICES, nil, A, FIRST, FIRST - 1 + 2 * n)
 write_all('ZADD', DUE, nil, A, rows[1][1], rows[1][2])
-write_all('ZREM', DUE, nil, A, rows[2][1], rows[2][2])
+if rows[2][2] >= rows[2][1] and call('TYPE', DUE).ok ~= 'none' then
+    write_all('ZREM', DUE, nil, A, rows[2][1], rows[2][2])
+end
 write_all('HSET', JOBS, nil, A, rows[3][1], rows[3][2])
 write_all('HDEL', JOBS, nil, A, rows[4][1], rows[4][2])
 tally['acked:urgent'] = write_all('XACK', KEYS[8], A[2], A, rows[5][1], rows[5][2])
