@@ -76,6 +76,11 @@ int held_add(struct held *held, enum stream stream, const char *id) {
     return 1;
 }
 
+bool held_has(const struct held *held, enum stream stream, const char *id) {
+    struct held_item item;
+    return held->cap > 0 && parse(stream, id, &item) == 0 && held->items[find(held, &item)].stream_and_one != 0;
+}
+
 /* Whether an item whose home is `home_at` may move from `from` back into the gap at `gap`. */
 static bool may_move(size_t home_at, size_t gap, size_t from) {
     return gap <= from ? home_at <= gap || home_at > from : home_at <= gap && home_at > from;

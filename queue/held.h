@@ -24,6 +24,9 @@ void held_fini(struct held *held);
 /* 1 when added, 0 when it was there already or `id` is no entry id, -1 without memory. */
 int held_add(struct held *held, enum stream stream, const char *id);
 
+/* Whether it is there. */
+bool held_has(const struct held *held, enum stream stream, const char *id);
+
 /* 1 when removed, 0 when it was not there. */
 int held_remove(struct held *held, enum stream stream, const char *id);
 

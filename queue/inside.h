@@ -13,7 +13,8 @@
  *   shared.c   gateways: their state and rates; how long jobs waited
  *   push.c     receipts taken over HTTP, counters that belong to no notice
  *   library.c  the Redis function that other services ask
- *   reading.c  new entries, own pending entries, entries of the dead; receipts
+ *   reading.c  new entries and receipts, and whose turn it is
+ *   again.c    own pending entries, entries of the dead; suspects one at a time
  *   sweep.c    finds lost work; finished notices that may leave
  *   upkeep.c   due notices, trimming: what happens by the clock */
 #ifndef REACH_QUEUE_INSIDE_H
@@ -60,21 +61,46 @@ struct call {
 
 TAILQ_HEAD(call_list, call);
 
+/* An entry chosen to be handed out again. */
+struct chosen {
+    const char *id;
+    int64_t deliveries; /* before */
+};
+
+/* Where the reading of entries that were handed out before stands. */
+struct again {
+    bool own_again;     /* when the own entries are done: once more, something became pending */
+    enum stream own;    /* own pending entries of this stream are being read again; STREAM_COUNT: done */
+    enum stream dead;   /* this stream is being looked through for entries of the dead; STREAM_COUNT: none */
+    char cursor[48];    /* in it */
+    int64_t dead_at_ms; /* monotonic: when the streams are looked through next */
+    enum stream stream; /* of the page under way */
+    bool is_own, is_last_page;
+    struct chosen *chosen; /* in the arena */
+    size_t n_chosen;
+    struct arena arena;
+    enum stream suspect_stream;
+    char suspect[48]; /* id of the entry that is tried alone, or empty */
+    int64_t suspect_until_ms;
+};
+
 /* Where reading stands. */
 struct reading {
-    bool own_again;  /* when the own entries are done: once more, something became pending */
-    enum stream own; /* own pending entries of this stream are being read again; STREAM_COUNT: done */
-    char cursor[48]; /* in it */
+    struct again again;
     unsigned busy;   /* read commands not answered yet */
     size_t reserved; /* room promised to them */
     size_t got;      /* entries that this round has brought */
     int64_t idle_ms; /* pause before the next round when one brings nothing */
     struct event *timer;
-    int64_t reclaim_at_ms; /* monotonic: when the streams are looked through next for entries of the dead */
-    enum stream reclaim;   /* which one is being looked through; STREAM_COUNT: none */
-    char reclaim_cursor[48];
     int64_t redis_ms;    /* Redis's clock just before the last read that was answered */
     size_t receipts_out; /* handed out, not done yet */
+};
+
+/* One entry as it came, before it is copied. */
+struct raw {
+    const redisReply *id;
+    const redisReply *body; /* or NULL */
+    int64_t deliveries;
 };
 
 struct upkeep {
@@ -230,6 +256,27 @@ void reading_own_again(struct queue *queue);
 /* Room that is neither used nor promised: for urgent entries, or for anything else. */
 size_t reading_free_room(const struct queue *queue);
 size_t reading_common_room(const struct queue *queue);
+
+/* What again.c needs of it: hands out what is not in hand yet; the common end of every read (1 where there is a reply to look at); how much
+ * room a read was promised; how many entries may be asked for now; Redis's clock, in front of a read; what comes next, now or after a
+ * pause. */
+enum { READING_PAUSE_CAP_MS = 16 };
+void reading_hand_out(struct queue *queue, enum stream stream, struct raw *raws, size_t n);
+int reading_answered(struct queue *queue, const redisReply *reply, size_t promised);
+size_t reading_promise(enum stream stream, size_t count);
+size_t reading_may_read(const struct queue *queue, enum stream stream);
+void reading_ask_time(struct queue *queue);
+void reading_go_on(struct queue *queue);
+void reading_pause(struct queue *queue, int64_t ms);
+
+/* ---- again.c ---- */
+void again_init(struct queue *queue);
+void again_fini(struct queue *queue);
+void again_restart(struct queue *queue);
+/* Own pending entries, one page at a time; of the dead, now and then. 1 where a read was asked for; 0 when there is nothing to do, no room,
+ * or a suspect in hand. */
+int again_own(struct queue *queue);
+int again_dead(struct queue *queue);
 
 /* ---- upkeep.c ---- */
 int upkeep_init(struct queue *queue, struct err *err);

@@ -1,9 +1,8 @@
 /* reading: takes entries from the lanes and the receipts, never more than there is room for.
  *
- * After each connection a consumer first reads its own pending entries again, stream by stream (what it was handed before the
- * connection or the process went away), then goes in rounds: urgent lane, bulk lane with the room that is left, receipts. A
- * round that brings something is followed by the next at once; otherwise by a pause that doubles from 1 to 16 ms. Now and
- * then (a quarter of the lease) a round also looks for entries that lie with somebody longer than the lease and takes them over.
+ * After each connection a consumer first reads its own pending entries again (again.c), then goes in rounds: urgent lane, bulk lane
+ * with the room that is left, receipts. A round that brings something is followed by the next at once; otherwise by a pause that
+ * doubles from 1 to 16 ms. Now and then (a quarter of the lease) entries are taken over that lie with somebody longer than the lease.
  *
  * Guarantees: an entry that this worker has in hand is not handed out again (held.h); room that was promised to a read under
  * way is not given to another. How it fails: a group or stream that is gone is made again from the beginning; entries that
@@ -17,16 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PAUSE_FIRST_MS = 1, PAUSE_CAP_MS = 16, RECEIPTS_MAX = 4096 };
-
-/* One entry as it came, before it is copied. */
-struct raw {
-    const redisReply *id;
-    const redisReply *body; /* or NULL */
-    int64_t deliveries;
-};
-
-static void go_on(struct queue *queue);
+enum { PAUSE_FIRST_MS = 1, RECEIPTS_MAX = 4096 };
 
 /* ---- handing out --------------------------------------------------------------------------------------------------- */
 
@@ -93,7 +83,7 @@ static size_t keep_new(struct queue *queue, enum stream stream, struct raw *raws
     return kept;
 }
 
-static void hand_out(struct queue *queue, enum stream stream, struct raw *raws, size_t n) {
+void reading_hand_out(struct queue *queue, enum stream stream, struct raw *raws, size_t n) {
     struct arena arena = ARENA_INIT;
     n = queue->stopped ? 0 : keep_new(queue, stream, raws, n);
     if (n == 0) {
@@ -135,47 +125,25 @@ static void take_new(struct queue *queue, enum stream stream, const redisReply *
             raws[n++] = (struct raw){row->element[0], field_value(row->element[1], stream_field(stream)), 1};
         }
     }
-    hand_out(queue, stream, raws, n);
-}
-
-/* lua/reclaim.lua: [cursor, [ids gone], id, deliveries, body, ...]. Returns how many entries it named. */
-static size_t take_again(struct queue *queue, enum stream stream, const redisReply *reply, struct arena *arena) {
-    if (!reply_is_array(reply, 2) || !reply_is_array(reply->element[1], 0)) {
-        return 0;
-    }
-    size_t gone = reply->element[1]->elements;
-    if (gone > 0) {
-        log_error("queue: %zu pending entries of %s are no longer in the stream: somebody trimmed or deleted them", gone,
-                  stream_name(stream));
-    }
-    size_t n = 0;
-    struct raw *raws = arena_array(arena, reply->elements / 3 + 1, sizeof *raws);
-    for (size_t i = 2; raws != NULL && i + 2 < reply->elements; i += 3) {
-        if (reply_is_string(reply->element[i])) {
-            const redisReply *body = reply->element[i + 2];
-            raws[n++] = (struct raw){reply->element[i], reply_is_string(body) ? body : NULL, reply_int(reply->element[i + 1], 1)};
-        }
-    }
-    hand_out(queue, stream, raws, n);
-    return n + gone;
+    reading_hand_out(queue, stream, raws, n);
 }
 
 /* ---- commands ------------------------------------------------------------------------------------------------------ */
 
-static void pause_ms(struct queue *queue, int64_t ms) {
+void reading_pause(struct queue *queue, int64_t ms) {
     struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
     (void)event_add(queue->reading.timer, &wait); /* fails only for want of memory; the next poke sets it again */
 }
 
 /* Common end of every read: refusals, room, what comes next. 1 where there is a reply to look at. */
-static int answered(struct queue *queue, const redisReply *reply, size_t promised) {
+int reading_answered(struct queue *queue, const redisReply *reply, size_t promised) {
     struct reading *reading = &queue->reading;
     reading->busy--;
     reading->reserved -= promised;
     enum trouble trouble = reply_trouble(reply);
     if (trouble != TROUBLE_NONE) {
         connect_trouble(queue, trouble, reply->str);
-        reading->idle_ms = PAUSE_CAP_MS;
+        reading->idle_ms = READING_PAUSE_CAP_MS;
         return 0;
     }
     if (queue->n_calls == 0) {
@@ -185,7 +153,7 @@ static int answered(struct queue *queue, const redisReply *reply, size_t promise
 }
 
 /* How much room a read of this stream was promised. Receipts need none. */
-static size_t promise(enum stream stream, size_t count) {
+size_t reading_promise(enum stream stream, size_t count) {
     return stream == STREAM_RECEIPTS ? 0 : count;
 }
 
@@ -194,17 +162,16 @@ static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data);
 /* What was asked for travels in the callback's pointer. */
 struct asked {
     enum stream stream;
-    bool own;
     size_t count;
 };
 
 static void *pack(struct asked asked) {
-    return (void *)(uintptr_t)(asked.count << 3 | (size_t)asked.own << 2 | (size_t)asked.stream);
+    return (void *)(uintptr_t)(asked.count << 2 | (size_t)asked.stream);
 }
 
 static struct asked unpack(const void *data) {
     uintptr_t bits = (uintptr_t)data;
-    return (struct asked){(enum stream)(bits & 3), (bits & 4) != 0, bits >> 3};
+    return (struct asked){(enum stream)(bits & 3), bits >> 2};
 }
 
 static void on_time(redisAsyncContext *redis, void *reply_ptr, void *data) {
@@ -217,7 +184,7 @@ static void on_time(redisAsyncContext *redis, void *reply_ptr, void *data) {
 }
 
 /* Sent in front of a read: the lease of what it brings begins now, by Redis's own clock. */
-static void ask_time(struct queue *queue) {
+void reading_ask_time(struct queue *queue) {
     struct command command;
     command_init(&command, "TIME");
     (void)connect_send(queue, &command, on_time, NULL);
@@ -225,7 +192,7 @@ static void ask_time(struct queue *queue) {
 
 static void read_new(struct queue *queue, enum stream stream, size_t count) {
     struct command command;
-    ask_time(queue);
+    reading_ask_time(queue);
     command_init(&command, "XREADGROUP");
     command_puts(&command, "GROUP");
     command_puts(&command, queue->settings->group);
@@ -235,28 +202,9 @@ static void read_new(struct queue *queue, enum stream stream, size_t count) {
     command_puts(&command, "STREAMS");
     command_puts(&command, queue->keys.name[stream_key(stream)]);
     command_puts(&command, ">");
-    if (connect_send(queue, &command, on_new, pack((struct asked){stream, false, count})) == 0) {
+    if (connect_send(queue, &command, on_new, pack((struct asked){stream, count})) == 0) {
         queue->reading.busy++;
-        queue->reading.reserved += promise(stream, count);
-    }
-}
-
-static void on_again(redisAsyncContext *redis, void *reply_ptr, void *data);
-
-/* idle_ms -1: the consumer's own. */
-static void read_again(struct queue *queue, enum stream stream, size_t count, int64_t idle_ms, const char *cursor) {
-    struct command command;
-    ask_time(queue);
-    call_script(queue, &command, SCRIPT_RECLAIM, stream_key(stream), 1);
-    command_puts(&command, queue->settings->group);
-    command_puts(&command, queue->consumer);
-    command_put_i64(&command, idle_ms);
-    command_puts(&command, cursor);
-    command_put_i64(&command, (int64_t)count);
-    command_puts(&command, stream_field(stream));
-    if (connect_send(queue, &command, on_again, pack((struct asked){stream, idle_ms < 0, count})) == 0) {
-        queue->reading.busy++;
-        queue->reading.reserved += promise(stream, count);
+        queue->reading.reserved += reading_promise(stream, count);
     }
 }
 
@@ -271,7 +219,7 @@ size_t reading_common_room(const struct queue *queue) {
 }
 
 /* How many entries of this stream may be asked for now. */
-static size_t may_read(const struct queue *queue, enum stream stream) {
+size_t reading_may_read(const struct queue *queue, enum stream stream) {
     size_t batch = (size_t)queue->settings->batch;
     size_t room = stream == STREAM_URGENT ? reading_free_room(queue) : reading_common_room(queue);
     if (stream == STREAM_RECEIPTS) {
@@ -282,55 +230,17 @@ static size_t may_read(const struct queue *queue, enum stream stream) {
 
 /* ---- rounds -------------------------------------------------------------------------------------------------------- */
 
-static void begin_own(struct reading *reading) {
-    reading->own_again = false;
-    reading->own = STREAM_URGENT;
-    (void)snprintf(reading->cursor, sizeof reading->cursor, "0-0");
-}
-
-/* Own pending entries, one read at a time. 1 where one was asked for; 0 when they are all in hand, or there is no room for them (then
- * there is none for new entries either, only for receipts). */
-static int read_own(struct queue *queue) {
-    struct reading *reading = &queue->reading;
-    if (reading->own == STREAM_COUNT && reading->own_again) {
-        begin_own(reading);
-    }
-    size_t count = reading->own == STREAM_COUNT ? 0 : may_read(queue, reading->own);
-    if (count == 0) {
-        return 0;
-    }
-    read_again(queue, reading->own, count, -1, reading->cursor);
-    return 1;
-}
-
-/* Entries that lie with a dead consumer. 1 where a read was asked for. */
-static int read_dead(struct queue *queue) {
-    struct reading *reading = &queue->reading;
-    int64_t now_ms = clock_mono_ms(queue->clock);
-    if (reading->reclaim == STREAM_COUNT && now_ms >= reading->reclaim_at_ms) {
-        reading->reclaim = STREAM_URGENT;
-        (void)snprintf(reading->reclaim_cursor, sizeof reading->reclaim_cursor, "0-0");
-        reading->reclaim_at_ms = now_ms + queue->settings->lease_ms / 4;
-    }
-    size_t count = reading->reclaim == STREAM_COUNT ? 0 : may_read(queue, reading->reclaim);
-    if (count == 0) {
-        return 0;
-    }
-    read_again(queue, reading->reclaim, count, queue->settings->lease_ms, reading->reclaim_cursor);
-    return 1;
-}
-
 static void start_round(struct queue *queue) {
-    size_t urgent = may_read(queue, STREAM_URGENT);
+    size_t urgent = reading_may_read(queue, STREAM_URGENT);
     queue->reading.got = 0;
     if (urgent > 0) {
         read_new(queue, STREAM_URGENT, urgent);
         if (reading_common_room(queue) >= (size_t)queue->settings->batch) { /* room for both: ask for both at once */
-            read_new(queue, STREAM_BULK, may_read(queue, STREAM_BULK));
+            read_new(queue, STREAM_BULK, reading_may_read(queue, STREAM_BULK));
         }
     }
-    if (may_read(queue, STREAM_RECEIPTS) > 0) {
-        read_new(queue, STREAM_RECEIPTS, may_read(queue, STREAM_RECEIPTS));
+    if (reading_may_read(queue, STREAM_RECEIPTS) > 0) {
+        read_new(queue, STREAM_RECEIPTS, reading_may_read(queue, STREAM_RECEIPTS));
     }
 }
 
@@ -338,27 +248,27 @@ static void end_round(struct queue *queue) {
     struct reading *reading = &queue->reading;
     if (reading->got > 0) {
         reading->idle_ms = PAUSE_FIRST_MS;
-        go_on(queue);
+        reading_go_on(queue);
         return;
     }
-    pause_ms(queue, reading->idle_ms);
-    reading->idle_ms = reading->idle_ms * 2 < PAUSE_CAP_MS ? reading->idle_ms * 2 : PAUSE_CAP_MS;
+    reading_pause(queue, reading->idle_ms);
+    reading->idle_ms = reading->idle_ms * 2 < READING_PAUSE_CAP_MS ? reading->idle_ms * 2 : READING_PAUSE_CAP_MS;
 }
 
 /* Nothing is under way: what comes next. */
-static void go_on(struct queue *queue) {
+void reading_go_on(struct queue *queue) {
     if (!queue->ready || queue->stopped || queue->reading.busy > 0) {
         return;
     }
     if (queue->in_trouble || (queue->trouble_told && queue->n_calls > 0)) {
-        pause_ms(queue, PAUSE_CAP_MS);
+        reading_pause(queue, READING_PAUSE_CAP_MS);
         return;
     }
-    if (!read_own(queue) && !read_dead(queue)) {
+    if (!again_own(queue) && !again_dead(queue)) {
         start_round(queue);
     }
     if (queue->reading.busy == 0) {
-        pause_ms(queue, PAUSE_CAP_MS); /* no room at all */
+        reading_pause(queue, READING_PAUSE_CAP_MS); /* no room at all */
     }
 }
 
@@ -370,51 +280,18 @@ static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data) {
     if (queue == NULL || reply_ptr == NULL) {
         return;
     }
-    if (answered(queue, reply_ptr, promise(stream, count))) {
+    if (reading_answered(queue, reply_ptr, reading_promise(stream, count))) {
         size_t before = queue->reading.got;
         take_new(queue, stream, reply_ptr, &scratch);
         arena_fini(&scratch);
         bool urgent_is_empty = stream == STREAM_URGENT && queue->reading.got - before < count;
-        if (urgent_is_empty && queue->ready && !queue->stopped && queue->reading.reserved == 0 && may_read(queue, STREAM_BULK) > 0) {
-            read_new(queue, STREAM_BULK, may_read(queue, STREAM_BULK));
+        if (urgent_is_empty && queue->ready && !queue->stopped && queue->reading.reserved == 0 &&
+            reading_may_read(queue, STREAM_BULK) > 0) {
+            read_new(queue, STREAM_BULK, reading_may_read(queue, STREAM_BULK));
         }
     }
     if (queue->ready && queue->reading.busy == 0) {
         end_round(queue);
-    }
-}
-
-/* Where the reread or the search stands after a reply. */
-static void step_cursor(struct reading *reading, const struct asked *asked, const redisReply *reply, size_t named) {
-    const redisReply *cursor = reply_is_array(reply, 1) && reply_is_string(reply->element[0]) ? reply->element[0] : NULL;
-    bool end = cursor == NULL || (asked->own ? named == 0 : strcmp(cursor->str, "0-0") == 0);
-    char *place = asked->own ? reading->cursor : reading->reclaim_cursor;
-    if (!end) {
-        (void)snprintf(place, sizeof reading->cursor, "%s", cursor->str);
-        return;
-    }
-    (void)snprintf(place, sizeof reading->cursor, "0-0");
-    if (asked->own) {
-        reading->own = asked->stream + 1;
-    } else {
-        reading->reclaim = asked->stream + 1;
-    }
-}
-
-static void on_again(redisAsyncContext *redis, void *reply_ptr, void *data) {
-    struct queue *queue = connect_queue_of(redis);
-    struct asked asked = unpack(data);
-    struct arena scratch = ARENA_INIT;
-    if (queue == NULL || reply_ptr == NULL) {
-        return;
-    }
-    if (answered(queue, reply_ptr, promise(asked.stream, asked.count))) {
-        size_t named = take_again(queue, asked.stream, reply_ptr, &scratch);
-        arena_fini(&scratch);
-        step_cursor(&queue->reading, &asked, reply_ptr, named);
-        go_on(queue);
-    } else if (queue->ready) {
-        pause_ms(queue, PAUSE_CAP_MS);
     }
 }
 
@@ -423,12 +300,11 @@ static void on_again(redisAsyncContext *redis, void *reply_ptr, void *data) {
 static void on_timer(evutil_socket_t fd, short what, void *ctx) {
     (void)fd;
     (void)what;
-    go_on(ctx);
+    reading_go_on(ctx);
 }
 
 int reading_init(struct queue *queue, struct err *err) {
-    static_assert(sizeof((struct reading *)0)->cursor == sizeof((struct reading *)0)->reclaim_cursor, "one size for both");
-    queue->reading.own = queue->reading.reclaim = STREAM_COUNT;
+    again_init(queue);
     queue->reading.idle_ms = PAUSE_FIRST_MS;
     queue->reading.timer = evtimer_new(queue->base, on_timer, queue);
     return queue->reading.timer == NULL ? err_no_memory(err) : 0;
@@ -438,26 +314,26 @@ void reading_fini(struct queue *queue) {
     if (queue->reading.timer != NULL) {
         event_free(queue->reading.timer);
     }
+    again_fini(queue);
 }
 
 void reading_restart(struct queue *queue) {
     struct reading *reading = &queue->reading;
-    begin_own(reading);
-    reading->reclaim = STREAM_COUNT;
+    again_restart(queue);
     reading->busy = 0;
     reading->reserved = 0;
-    go_on(queue);
+    reading_go_on(queue);
 }
 
 void reading_poke(struct queue *queue) {
     if (queue->ready && !queue->stopped && queue->reading.busy == 0 && queue->room * 2 >= (size_t)queue->settings->batch) {
-        pause_ms(queue, 0);
+        reading_pause(queue, 0);
     }
 }
 
 void reading_own_again(struct queue *queue) {
-    queue->reading.own_again = true;
+    queue->reading.again.own_again = true;
     if (queue->ready && queue->reading.busy == 0) {
-        pause_ms(queue, 0);
+        reading_pause(queue, 0);
     }
 }

@@ -168,6 +168,78 @@ static void fault_18_the_delivery_count_shows_a_job_that_kills_its_workers(void 
     }
 }
 
+static void next_life(size_t expected) {
+    queue_free(kit.queue);
+    kit.n_entries = 0;
+    kit_connect(&kit, 100);
+    kit_until_n(&kit, &kit.n_entries, expected);
+    kit_run(&kit, 60); /* more must not come */
+    assert_int_equal(kit.n_entries, expected);
+}
+
+static void done_with(const struct queue_entry *entry, const char *id) {
+    struct queue_refusal refusal = {entry, NOTICE_DEAD, id, "", "done", NULL};
+    kit_refuse(&kit, &refusal, 1);
+}
+
+/* Ten entries, the first of them kills: two deaths with all of them in hand, then each is tried alone. */
+static void fault_18_the_third_time_a_suspect_is_handed_out_alone(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 10);
+    queue_set_room(kit.queue, 100);
+    kit_until_n(&kit, &kit.n_entries, 10);
+    next_life(10);
+    next_life(1); /* two deaths: alone from here on */
+    assert_int_equal(kit.entries[0].deliveries, 3);
+    kit_push(&kit.settings, LANE_BULK, 1);
+    kit_until_n(&kit, &kit.n_entries, 2); /* new work goes on meanwhile */
+    assert_int_equal(kit.entries[1].deliveries, 1);
+    next_life(1);                                   /* the third death */
+    assert_int_equal(kit.entries[0].deliveries, 4); /* the worker refuses it unread */
+    done_with(&kit.entries[0], "culprit");
+    for (size_t i = 1; i < 10; i++) { /* its neighbours have not been blamed: they come one by one, for the third time */
+        kit_until_n(&kit, &kit.n_entries, i + 1);
+        assert_int_equal(kit.entries[i].deliveries, 3);
+        done_with(&kit.entries[i], "neighbour");
+    }
+    kit_until_n(&kit, &kit.n_entries, 11);
+    assert_int_equal(kit.entries[10].lane, LANE_BULK);
+    assert_int_equal(kit.entries[10].deliveries, 2);
+}
+
+static void fault_18_a_suspect_that_takes_long_does_not_keep_the_others_for_ever(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 2);
+    queue_set_room(kit.queue, 100);
+    kit_until_n(&kit, &kit.n_entries, 2);
+    next_life(2);
+    next_life(1);
+    kit_until_n(&kit, &kit.n_entries, 2);
+}
+
+/* Only the loss of a worker counts: not that of a connection, nor a gateway that takes longer than a lease. */
+static void fault_18_what_is_in_hand_does_not_become_a_suspect(void **state) {
+    (void)state;
+    kit_prepare(&other, &server, "w2");
+    other.settings.lease_ms = 200;
+    kit_connect(&other, 100);
+    kit_push(&kit.settings, LANE_URGENT, 3);
+    kit_until_n(&other, &other.n_entries, 3);
+    for (unsigned i = 2; i <= 5; i++) {
+        assert_true(redis_server_number(&server, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", NULL) >= 1);
+        kit_until_u(&other, &other.ready, i);
+        kit_run(&other, 120);
+    }
+    kit_run(&other, 500);
+    assert_int_equal(other.n_entries, 3);
+    queue_free(other.queue);
+    other.n_entries = 0;
+    kit_connect(&other, 100);
+    kit_until_n(&other, &other.n_entries, 3);
+    assert_int_equal(other.entries[0].deliveries, 2);
+    kit_close(&other);
+}
+
 static void fault_08_a_lost_group_is_made_again_from_the_beginning(void **state) {
     (void)state;
     kit_push(&kit.settings, LANE_URGENT, 3);
@@ -418,6 +490,9 @@ int main(void) {
         TEST(fault_05_a_worker_stopped_past_its_lease_begins_nothing),
         TEST(an_intent_within_the_lease_is_granted),
         TEST(fault_18_the_delivery_count_shows_a_job_that_kills_its_workers),
+        TEST(fault_18_the_third_time_a_suspect_is_handed_out_alone),
+        TEST(fault_18_a_suspect_that_takes_long_does_not_keep_the_others_for_ever),
+        TEST(fault_18_what_is_in_hand_does_not_become_a_suspect),
         TEST(fault_08_a_lost_group_is_made_again_from_the_beginning),
         TEST(fault_09_a_deleted_stream_is_made_again),
         TEST(fault_06_entries_trimmed_while_pending_do_not_stop_the_reading),
