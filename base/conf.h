@@ -98,6 +98,10 @@ int conf_defaults(const struct conf_table *table, void *object, struct arena *ar
 /* A reference of all keys as Markdown (key, type, default, range, help), for docs and `--help-config`. */
 void conf_describe(const struct conf_table *table, struct buf *out);
 
+/* Appends a JSON Schema (2020-12) of one mapping of the table, whose rows hold neither sections nor lists. `required`: names of keys that
+ * must stand there, NULL at the end. */
+void conf_schema(const struct conf_table *table, const char *id, const char *const *required, struct buf *out);
+
 /* "file:line" of an object, for a message; into out; returns out. */
 const char *conf_where_text(const struct conf_where *where, char *out, size_t cap);
 

@@ -1,6 +1,7 @@
-/* gateway lint, gateway test: whether a gateway would work, before anybody depends on it.
+/* gateway lint, gateway schema, gateway test: whether a gateway would work, before anybody depends on it.
  *
  *   lint [FILE...]       description files; without one, every gateway of the configuration, with the secrets and keys that it names
+ *   schema               the JSON Schema of a description file, for editors
  *   test NAME ADDRESS    one real message through one gateway, to an address of the operator's own
  *
  * A finding is one line with file, line, key and remedy on stderr, and exit 1; what is in order is told on stdout. The test uses the very
@@ -19,6 +20,7 @@
 #include <event2/event.h>
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- lint --------------------------------------------------------------------------------------------------------------- */
@@ -73,6 +75,23 @@ enum ctl_exit gateway_lint_run(struct ctl *ctl, const struct call *call) {
     }
     enum ctl_exit code = ctl->globals.json ? output_json(lint.list) : CTL_DONE;
     return lint.failed ? CTL_FAILED : code;
+}
+
+/* ---- schema ------------------------------------------------------------------------------------------------------------- */
+
+enum ctl_exit gateway_schema_run(struct ctl *ctl, const struct call *call) {
+    static const char *const required[] = {"url", NULL};
+    struct buf out = BUF_INIT;
+    (void)ctl;
+    (void)call;
+    conf_schema(&http_description_table, "https://reachd.example/schema/1/gateway.schema.json", required, &out);
+    json_t *schema = buf_str(&out) == NULL ? NULL : json_loadb(out.data, out.len, 0, NULL);
+    char *text = schema == NULL ? NULL : json_dumps(schema, JSON_INDENT(2));
+    enum ctl_exit code = text == NULL || puts(text) == EOF ? CTL_FAILED : CTL_DONE;
+    free(text);
+    json_decref(schema);
+    buf_fini(&out);
+    return code;
 }
 
 /* ---- test --------------------------------------------------------------------------------------------------------------- */

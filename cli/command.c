@@ -91,6 +91,7 @@ const struct command command_table[] = {
     {"gateway", "list", "", 0, 0, "the configured gateways", gateway_list_run, none},
     {"gateway", "lint", "[FILE...]", 0, -1, "check description files, or all gateways of the configuration with their secrets",
      gateway_lint_run, none},
+    {"gateway", "schema", "", 0, 0, "the JSON Schema of description files, for editors", gateway_schema_run, none},
     {"gateway", "test", "GATEWAY ADDRESS", 2, 2, "send one test message", gateway_test_run, none},
     {"doctor", NULL, "", 0, 0, "check configuration, Redis, templates and gateways", doctor_run, none},
     {"completion", "bash", "", 0, 0, "a script that completes command lines; source it", completion_bash_run, none},

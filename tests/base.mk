@@ -57,6 +57,7 @@ format: ## format all C files
 docs: $(B)/reachd $(B)/reachctl ## write docs/configuration.md and the manual pages anew from the tables in the code
 	@{ sed '/^## Top level/,$$d' docs/configuration.md; $(B)/reachd --help-config; } > $(B)/configuration.md
 	@mv $(B)/configuration.md docs/configuration.md
+	@$(B)/reachctl gateway schema > docs/schema/gateway.schema.json
 	@docs/man/generate.sh $(B)
 
 # ---- fuzz --------------------------------------------------------------------------------------------------------------
