@@ -301,12 +301,15 @@ int auth_get(struct auth *auth, const char *url, struct auth_proof *proof_r, str
     }
 }
 
-void auth_refused(struct auth *auth) {
-    if (auth->setup.description->auth != HTTP_AUTH_OAUTH_JWT || now_ms(auth) < auth->not_before_ms) {
-        return; /* a token signed here is as good as the next one; nothing is gained by haste */
+bool auth_refused(struct auth *auth) {
+    if (auth->setup.description->auth != HTTP_AUTH_OAUTH_JWT) {
+        return false; /* a token signed here is as good as the next one; nothing is gained by haste */
     }
-    fail_exchange(auth, "the gateway refused the last one");
-    forget(held_for(auth, ""));
+    if (now_ms(auth) >= auth->not_before_ms) {
+        fail_exchange(auth, "the gateway refused the last one");
+        forget(held_for(auth, ""));
+    }
+    return true;
 }
 
 /* ---- key files ------------------------------------------------------------------------------------------------------- */

@@ -40,8 +40,9 @@ void auth_free(struct auth *auth);
  * next fetch is tried a little later). */
 int auth_get(struct auth *auth, const char *url, struct auth_proof *proof_r, struct err *err);
 
-/* The gateway has refused the proof (401, 403): a token is made anew, but not more often than once in five seconds. */
-void auth_refused(struct auth *auth);
+/* The gateway has refused the proof (401). True where the proof was a token that a token service gave: it may have been revoked, and a
+ * new one is fetched, but not more often than once in five seconds; whether the account itself is in trouble, that service will tell. */
+bool auth_refused(struct auth *auth);
 
 /* Takes a private key out of what a key file holds: PEM itself, or a JSON object (as Google hands out) whose `private_key` is PEM; its
  * other strings become *members_r. Everything lives in the arena. 0, or -1 with *err. */

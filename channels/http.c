@@ -244,8 +244,9 @@ static void on_answer(void *ctx, const struct curl_answer *answer) {
         (void)snprintf(outcome.ref, sizeof outcome.ref, "%s", attempt->message->key);
     }
     gateway->n_under_way--;
-    if (answer->end == CURL_ANSWERED && answer->status == 401) {
-        auth_refused(gateway->auth);
+    if (answer->end == CURL_ANSWERED && answer->status == 401 && auth_refused(gateway->auth)) {
+        outcome_set(&outcome, OUTCOME_RETRY, BLAME_GATEWAY, "401",
+                    "the access token is not taken any more (HTTP 401); a new one is fetched");
     }
     attempt->done(attempt->ctx, &outcome);
     recycle(attempt);

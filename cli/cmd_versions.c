@@ -260,7 +260,7 @@ static void print_findings(const char *dir, const struct template_report *report
     }
 }
 
-/* The set to publish: a folder, checked, or with --version one that is kept. NULL with *err. */
+/* The set to publish: a folder, checked, or with --kept one that is kept. NULL with *err. */
 static struct template_set *load_wanted(const struct ctl *ctl, const char *dir, const char *version, struct err *err) {
     if (version != NULL) {
         return template_set_load_kept(ctl->settings.templates.archive, version, err);
@@ -302,7 +302,7 @@ static int check_saved(const struct words_settings *words, const char *dir, cons
 enum ctl_exit template_publish_run(struct ctl *ctl, const struct call *call) {
     struct err err;
     const char *dir = folder(ctl, call, &err);
-    const char *version = call_value(call, "version");
+    const char *version = call_value(call, "kept");
     if (dir == NULL) {
         return ctl_fail(&err);
     }

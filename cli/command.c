@@ -34,7 +34,7 @@ static const struct command_option desk_done_options[] = {{"as", "NAME", "who yo
 static const struct command_option check_options[] = {{"stdin", NULL, "read them from standard input, one a line"}, {0}};
 static const struct command_option dead_list_options[] = {{"limit", "N", "stop after N (default 100; 0: all)"}, {0}};
 static const struct command_option serve_options[] = {{"port", "PORT", "on this port (default: a free one)"}, {0}};
-static const struct command_option publish_options[] = {{"version", "VERSION", "publish a version that the archive has kept"}, {0}};
+static const struct command_option publish_options[] = {{"kept", "VERSION", "publish a version that the archive has kept"}, {0}};
 static const struct command_option render_options[] = {{"locale", "LOCALE", "the customer's locale (default: the set's)"},
                                                        {"channel", "CHANNEL", "email (default), sms, push or banner"},
                                                        {"data", "FILE", "JSON object with the values that the job would carry"},

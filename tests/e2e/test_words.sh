@@ -205,10 +205,10 @@ it_takes_what_is_published_and_not_what_is_saved() {
     push "$T/jobs"
     wait_until 30 'eve is reached' state_is eve reached
     contains "$(stored eve)" 'Subject: Published by Walton' 'the words'
-    ctl template publish --version "$FIRST" >"$T/out" 2>"$T/err" || fail "$(cat "$T/err")"
+    ctl template publish --kept "$FIRST" >"$T/out" 2>"$T/err" || fail "$(cat "$T/err")"
     wait_until 20 'the version before is in use again' version_in_use "$FIRST"
     same_bytes eve
-    equal 1 "$(status_of ctl template publish --version "${FIRST//[0-9]/0}")" 'a version that is not kept'
+    equal 1 "$(status_of ctl template publish --kept "${FIRST//[0-9]/0}")" 'a version that is not kept'
 }
 
 run_cases
