@@ -37,11 +37,9 @@ static void look_at_words(struct doctor *doctor, const struct settings *settings
     struct err err;
     struct template_report report = {0};
     char text[256];
-    const char *dir = settings->templates.directory;
+    const char *dir = settings_live_words(&settings->templates, &doctor->ctl->arena, &err);
     struct template_set *set = dir == NULL ? NULL : template_set_load(dir, &report, &err);
-    if (dir == NULL) {
-        finding(doctor, "templates", false, "templates.directory is not configured");
-    } else if (set == NULL) {
+    if (set == NULL) {
         finding(doctor, "templates", false, err.text);
     } else {
         (void)snprintf(text, sizeof text, "%s, version %.12s, %zu pieces of advice", dir, template_set_version(set), report.n);

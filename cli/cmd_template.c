@@ -171,8 +171,7 @@ static enum ctl_exit render_sent(struct ctl *ctl, const struct call *call, const
     bool known = false;
     struct err why;
     if (!call_given(call, "sent") && ctl_store(ctl, &why) == NULL) {
-        ctl_say("whether it is the id of one that was sent cannot be said: %s", why.text);
-        return ctl_fail(not_in_set);
+        return ctl_fail(not_in_set); /* files are all that can be asked */
     }
     enum ctl_exit code = sent_print(ctl, call->arguments[0], call_value(call, "channel"), call_value(call, "part"), &known);
     if (known) {

@@ -1,12 +1,14 @@
-/* template serve, template check-mustache: how the words look while they are being written, and whether the engine keeps to the
- * Mustache specification.
+/* template preview, template serve, template check-mustache: how the words look while they are being written, and whether the engine keeps
+ * to the Mustache specification.
  *
- * `serve` shows a page on loopback until it is interrupted. `check-mustache` is for those who change the engine, or wonder about it: it
- * takes the specification's own case files.
+ * `preview` prints every channel of a notice, made with its examples, for a terminal or a pull request; `serve` shows a page on loopback
+ * until it is interrupted. `check-mustache` is for those who change the engine, or wonder about it: it takes the specification's own case
+ * files.
  *
  * Exit codes: 1 where a case fails. Does not: need Redis. */
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/view.h"
 #include "templates/mustache.h"
 #include "templates/preview.h"
 
@@ -15,6 +17,67 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* ---- preview ------------------------------------------------------------------------------------------------------------ */
+
+static void print_part(const json_t *message, const char *label, const char *name) {
+    const char *text = view_get(message, name);
+    if (text != NULL) {
+        (void)printf("%s: %s\n", label, text);
+    }
+}
+
+/* "2 messages, 198 of 306 characters" for an SMS. */
+static void print_count(const json_t *count) {
+    if (count != NULL) {
+        long long segments = (long long)json_integer_value(json_object_get(count, "segments"));
+        (void)printf("(%lld message%s, %lld of %lld characters)\n", segments, segments == 1 ? "" : "s",
+                     (long long)json_integer_value(json_object_get(count, "units")),
+                     (long long)json_integer_value(json_object_get(count, "units_max")));
+    }
+}
+
+/* 0, or -1 where the message could not be made. */
+static int print_channel(const struct ctl *ctl, const char *channel, const json_t *message) {
+    const char *error = view_get(message, "error");
+    output_heading(ctl, channel);
+    if (error != NULL) {
+        (void)printf("cannot be made: %s\n", error);
+        return -1;
+    }
+    print_part(message, "From", "from");
+    print_part(message, "Subject", "subject");
+    print_part(message, "Preheader", "preheader");
+    print_part(message, "Title", "title");
+    print_part(message, "Link", "link");
+    (void)printf("\n%s\n", view_get(message, "text"));
+    print_count(json_object_get(message, "count"));
+    return 0;
+}
+
+static enum ctl_exit print_preview(const struct ctl *ctl, json_t *messages_take) {
+    int rc = 0;
+    if (ctl->globals.json) {
+        return output_json(messages_take);
+    }
+    for (int i = 0; i < CHANNEL_COUNT; i++) {
+        const char *channel = channel_traits((enum channel_id)i)->name;
+        rc = print_channel(ctl, channel, json_object_get(messages_take, channel)) < 0 ? -1 : rc;
+    }
+    json_decref(messages_take);
+    return rc < 0 ? CTL_FAILED : CTL_DONE;
+}
+
+enum ctl_exit template_preview_run(struct ctl *ctl, const struct call *call) {
+    struct err err;
+    const struct settings *settings = ctl_settings(ctl, &err);
+    struct template_set *set = settings == NULL ? NULL : template_set_load(settings->templates.directory, NULL, &err);
+    json_t *messages =
+        set == NULL ? NULL : preview_examples(set, call->arguments[0], call_value(call, "locale"), call_given(call, "in-force"), &err);
+    enum ctl_exit code = messages == NULL ? ctl_fail(&err) : print_preview(ctl, messages);
+    template_set_free(set);
+    return code;
+}
 
 /* ---- serve -------------------------------------------------------------------------------------------------------------- */
 

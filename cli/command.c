@@ -35,6 +35,8 @@ static const struct command_option check_options[] = {{"stdin", NULL, "read them
 static const struct command_option dead_list_options[] = {{"limit", "N", "stop after N (default 100; 0: all)"}, {0}};
 static const struct command_option serve_options[] = {{"port", "PORT", "on this port (default: a free one)"}, {0}};
 static const struct command_option publish_options[] = {{"kept", "VERSION", "publish a version that the archive has kept"}, {0}};
+static const struct command_option preview_options[] = {
+    {"locale", "LOCALE", "in this language (default: the set's)"}, {"in-force", NULL, "as after the change, and not before it"}, {0}};
 static const struct command_option render_options[] = {{"locale", "LOCALE", "the customer's locale (default: the set's)"},
                                                        {"channel", "CHANNEL", "email (default), sms, push or banner"},
                                                        {"data", "FILE", "JSON object with the values that the job would carry"},
@@ -83,6 +85,7 @@ const struct command command_table[] = {
     {"template", "list", "[DIR]", 0, 1, "notices, their locales, and where each version of the words is in use", template_list_run, none},
     {"template", "render", "NOTICE|ID", 1, 1, "the exact text that a customer would get, or, for an id, the exact bytes that were sent",
      template_render_run, render_options},
+    {"template", "preview", "NOTICE", 1, 1, "every channel of a notice, made with its examples", template_preview_run, preview_options},
     {"template", "publish", "[DIR]", 0, 1, "check a whole set and make it the one that reachd sends", template_publish_run,
      publish_options},
     {"template", "serve", "[DIR]", 0, 1, "a page on loopback that shows the messages while they are written", template_serve_run,

@@ -128,25 +128,9 @@ static void on_change(void *ctx, struct template_set *set, const struct template
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 
-/* The directory of the set that is live. NULL with *err. */
-static const char *live_directory(const struct words_settings *words, struct arena *arena, struct err *err) {
-    if (words->goes_live == GOES_LIVE_SAVED) {
-        return words->directory;
-    }
-    const char *live = arena_printf(arena, "%s/" TEMPLATE_LIVE, words->archive);
-    struct stat status;
-    if (live == NULL) {
-        (void)err_no_memory(err);
-    } else if (stat(live, &status) < 0) {
-        (void)err_set(err, ERR_UNKNOWN, "nothing is published in %.200s yet; run `reachctl template publish`", words->archive);
-        live = NULL;
-    }
-    return live;
-}
-
 int live_words_open(struct worker *w, const struct settings *settings, struct arena *arena, struct err *err) {
     const struct words_settings *words = &settings->templates;
-    const char *dir = live_directory(words, arena, err);
+    const char *dir = settings_live_words(words, arena, err);
     if (words->reset_key_file != NULL && conf_read_secret(words->reset_key_file, arena, &w->place.reset_key, err) < 0) {
         return -1;
     }

@@ -193,7 +193,8 @@ static int check(const struct settings *settings, struct arena *arena) {
     size_t n = 0;
     struct template_report report = {0};
     int result = 1;
-    struct template_set *templates = template_set_load(settings->templates.directory, &report, &err);
+    const char *words = settings_live_words(&settings->templates, arena, &err);
+    struct template_set *templates = words == NULL ? NULL : template_set_load(words, &report, &err);
     if (templates == NULL) {
         for (size_t i = 0; i < report.n; i++) {
             (void)fprintf(stderr, "%s:%d: %s\n", report.findings[i].file, report.findings[i].line, report.findings[i].text);

@@ -8,8 +8,11 @@
  * at only when they are used. Does not: keep the configuration's text. */
 #include "dispatcher/settings_table.h"
 
+#include "templates/template.h"
+
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The route of a configuration that has none. E-mail counts once the relay has taken it and no bounce has come for a while; a
  * text message must be reported as delivered, or the push follows. The banner waits until the customer comes by. */
@@ -132,4 +135,20 @@ const struct route *settings_routes(const struct settings *settings, struct aren
     }
     *n_r = n;
     return routes;
+}
+
+/* ---- the words ------------------------------------------------------------------------------------------------------ */
+
+const char *settings_live_words(const struct words_settings *words, struct arena *arena, struct err *err) {
+    if (words->goes_live == GOES_LIVE_SAVED) {
+        return words->directory;
+    }
+    const char *live = arena_printf(arena, "%s/" TEMPLATE_LIVE, words->archive);
+    if (live == NULL) {
+        (void)err_no_memory(err);
+    } else if (access(live, F_OK) < 0) {
+        (void)err_set(err, ERR_UNKNOWN, "nothing is published in %.200s yet; run `reachctl template publish`", words->archive);
+        live = NULL;
+    }
+    return live;
 }

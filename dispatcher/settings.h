@@ -96,6 +96,10 @@ extern const struct conf_table settings_table;
  * names. Everything lives in `arena`. `path` NULL: the defaults. 0, or -1 with *err holding file, line, key and remedy. */
 int settings_read(const char *path, struct arena *arena, struct settings *settings, struct err *err);
 
+/* The directory of the words that are live: `directory` itself, or the published version. In the arena or borrowed; NULL with *err: nothing
+ * is published yet. */
+const char *settings_live_words(const struct words_settings *words, struct arena *arena, struct err *err);
+
 /* Compiles the own domains. NULL with *err. */
 const struct mailbox_rules *settings_rules(const struct settings *settings, struct arena *arena, struct err *err);
 

@@ -3,7 +3,10 @@
 #define REACH_TEMPLATES_PREVIEW_H
 
 #include "base/err.h"
+#include "templates/template.h"
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct event_base;
@@ -15,6 +18,10 @@ struct preview *preview_new(struct event_base *base, const char *dir, uint16_t p
 
 /* Ends every open request and frees. */
 void preview_free(struct preview *preview);
+
+/* The messages of a notice in one locale (NULL: the set's default), made with its examples, as the page shows them: {"email": {...}, "sms":
+ * {..., "count": {...}}, ...}; a channel that cannot be made has {"error"}. A new reference; NULL with *err. */
+json_t *preview_examples(const struct template_set *set, const char *notice, const char *locale, bool in_force, struct err *err);
 
 /* "http://127.0.0.1:43210/"; borrowed. */
 const char *preview_url(const struct preview *preview);

@@ -7,6 +7,7 @@
 
 #include "base/sms_text.h"
 #include "templates/example.h"
+#include "templates/preview.h"
 #include "templates/set.h"
 
 #include <errno.h>
@@ -117,6 +118,20 @@ json_t *preview_messages_view(const struct template_set *set, const json_t *want
                                           : json_pack("{s:s, s:s}", "error", why.text, "member", why.member));
     }
     arena_fini(&arena);
+    return view;
+}
+
+json_t *preview_examples(const struct template_set *set, const char *notice, const char *locale, bool in_force, struct err *err) {
+    const struct notice_words *found = set_notice(set, notice);
+    if (found == NULL) {
+        (void)err_set(err, ERR_UNKNOWN, "there is no notice called \"%.80s\"", notice);
+        return NULL;
+    }
+    json_t *wanted =
+        json_pack("{s:s, s:s?, s:o, s:s, s:s, s:s, s:b}", "notice", notice, "locale", locale, "data", example_data(found, true), "name",
+                  "Ada Lovelace", "account", "ada@walton.example", "time_zone", "Europe/London", "in_force", in_force);
+    json_t *view = preview_messages_view(set, wanted, err);
+    json_decref(wanted);
     return view;
 }
 

@@ -190,10 +190,13 @@ it_publishes_a_whole_set_or_nothing() {
     [ ! -e "$T/archive/live" ] || fail 'a broken set was published'
     equal 1 "$(status_of "$B/reachd" --config "$CONFIG")" 'reachd without anything published'
     contains "$(cat "$T/err")" 'reachctl template publish' 'what to do'
+    equal 1 "$(status_of "$B/reachd" --config "$CONFIG" --check-config)" 'the check of the configuration'
+    contains "$(cat "$T/err")" 'nothing is published' 'what it says'
     cp "$TOP/templates/messages/reminder/en/sms.txt" "$WORDS/reminder/en/sms.txt"
     FIRST=$(ctl template publish 2>"$T/err") || fail "$(cat "$T/err")"
     start_reachd --config "$CONFIG"
     equal "$FIRST" "$(versions 'live["version"]')" 'in use'
+    contains "$(ctl doctor 2>&1 || true)" "archive/live, version ${FIRST:0:12}" 'the doctor'
 }
 
 it_takes_what_is_published_and_not_what_is_saved() {
