@@ -231,6 +231,7 @@ static void become_ready(struct queue *queue) {
         reading_restart(queue);
         upkeep_restart(queue);
         sweep_restart(queue);
+        audit_restart(queue);
     }
 }
 

@@ -15,6 +15,7 @@
  *   library.c  the Redis function that other services ask
  *   reading.c  new entries and receipts, and whose turn it is
  *   again.c    own pending entries, entries of the dead; suspects one at a time
+ *   audit.c    counters against records, now and then
  *   sweep.c    finds lost work; finished notices that may leave
  *   upkeep.c   due notices, trimming: what happens by the clock */
 #ifndef REACH_QUEUE_INSIDE_H
@@ -114,6 +115,21 @@ struct upkeep {
     bool trim_wanted; /* something was acknowledged since the last one */
 };
 
+enum { AUDIT_IDS_MAX = 100 };
+
+struct audit {
+    struct event *timer;
+    int64_t unaccounted; /* at the last look */
+    int64_t told;        /* what the last alarm said; 0: none stands */
+    size_t told_ids;
+    bool walking;
+    unsigned source; /* whose names are being looked through */
+    char cursor[32]; /* in them */
+    struct arena arena;
+    const char *ids[AUDIT_IDS_MAX]; /* in the arena */
+    size_t n_ids;
+};
+
 struct sweep {
     struct event *timer;
     char cursor[32];
@@ -179,6 +195,7 @@ struct queue {
     struct reading reading;
     struct upkeep upkeep;
     struct sweep sweep;
+    struct audit audit;
 };
 
 /* ---- connect.c ---- */
@@ -208,6 +225,11 @@ struct queue *connect_queue_of(redisAsyncContext *redis);
 
 /* How old an epoch may become while the connection stands: as much younger than its token a record may be. */
 enum { CONNECT_EPOCH_MS = 600000 };
+
+/* ---- audit.c ---- */
+int audit_init(struct queue *queue, struct err *err);
+void audit_fini(struct queue *queue);
+void audit_restart(struct queue *queue);
 
 /* ---- sweep.c ---- */
 int sweep_init(struct queue *queue, struct err *err);

@@ -36,6 +36,7 @@ struct queue_settings {
     int64_t answer_timeout_ms; /* a Redis that says nothing for so long is given up and connected to anew */
     int64_t retention_ms;      /* how long a finished notice stays in Redis at least; 0: for ever */
     int64_t remember_ms;       /* how long an id is known after its notice has left for the archive; 0: not at all */
+    int64_t audit_interval_ms; /* how often the counters are compared with the records; 0: never */
     int64_t events_max;        /* approximate length of reach:events */
 };
 

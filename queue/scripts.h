@@ -19,6 +19,7 @@
     X(SCRIPT_BOOK, book)                                                                                                                   \
     X(SCRIPT_REPLACE, replace)                                                                                                             \
     X(SCRIPT_GATEWAY, gateway)                                                                                                             \
+    X(SCRIPT_AUDIT, audit)                                                                                                                 \
     X(SCRIPT_RATE, rate)
 
 #define SCRIPT_ENUM(id, name) id,
