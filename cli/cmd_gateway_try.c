@@ -55,7 +55,11 @@ static void lint_file(struct lint *lint, const char *path) {
 
 static void lint_gateway(struct lint *lint, const struct gateway_settings *gateway) {
     struct err err;
-    tell(lint, "gateway", gateway->name, gateway_check(gateway, &err) < 0 ? &err : NULL);
+    int found = gateway_check(gateway, &err);
+    if (found == 0) {
+        ctl_say("%s (a credential, there for the running unit only: not looked at)", err.text);
+    }
+    tell(lint, "gateway", gateway->name, found < 0 ? &err : NULL);
 }
 
 enum ctl_exit gateway_lint_run(struct ctl *ctl, const struct call *call) {

@@ -179,10 +179,11 @@ static int check_gateways(const struct settings *settings) {
     int result = 0;
     for (size_t i = 0; i < settings->gateways.n; i++) {
         struct err err;
-        if (gateway_check(&gateways[i], &err) < 0) {
-            (void)fprintf(stderr, "%s\n", err.text);
-            result = -1;
+        int found = gateway_check(&gateways[i], &err);
+        if (found != 1) {
+            (void)fprintf(stderr, "%s%s\n", err.text, found == 0 ? " (a credential, there for the running unit only: not looked at)" : "");
         }
+        result = found < 0 ? -1 : result;
     }
     return result;
 }

@@ -94,6 +94,15 @@ it_tells_a_missing_secret() {
     refused "reachd.yaml:4" "sms-mine" "secret_file" "empty: the first line must be a secret"
 }
 
+it_does_not_take_a_credential_of_the_unit_for_missing() {
+    description "$FIELDS"
+    configuration 'secret_file: /run/credentials/reachd.service/sms'
+    equal 0 "$(status_of ctl gateway lint)" "exit of lint"
+    contains "$(cat "$T/err")" "not looked at" "lint"
+    equal 0 "$(status_of "$B/reachd" --config "$CONFIG" --check-config)" "exit of --check-config"
+    equal 1 "$(status_of env CREDENTIALS_DIRECTORY="$T" "$B/reachd" --config "$CONFIG" --check-config)" "exit within the unit"
+}
+
 it_is_content_with_a_gateway_in_order() {
     description "$FIELDS"
     configuration 'secret_file: secret'
