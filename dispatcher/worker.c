@@ -26,6 +26,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 enum { APPLY_MAX = 512 };
 
@@ -146,6 +147,8 @@ static void send_now(struct worker *w, struct work *work) {
 
 struct apply {
     struct worker *worker;
+    struct apply *prev; /* all that have no answer yet: the queue answers no more once it is closed */
+    struct apply *next;
     size_t n;
     struct work *works[];
 };
@@ -193,6 +196,7 @@ static void on_applied(void *ctx, const enum queue_result *results, size_t n, co
         (void)journal_load(w->place.journal); /* whoever takes them up again finds what the gateways have answered */
     }
     gateways_flush(w->place.gateways);
+    DL_DELETE(w->applies, apply);
     free(apply);
     check_drained(w);
 }
@@ -200,6 +204,7 @@ static void on_applied(void *ctx, const enum queue_result *results, size_t n, co
 static void apply_batch(struct worker *w, struct apply *apply) {
     struct err err;
     struct queue_change changes[APPLY_MAX];
+    DL_APPEND(w->applies, apply);
     for (size_t i = 0; i < apply->n; i++) {
         apply->works[i]->change.fence = queue_fence(w->queue);
         changes[i] = apply->works[i]->change;
@@ -443,6 +448,11 @@ void worker_free(struct worker *w) {
         queue_free(w->queue);
     }
     webhooks_free(w->webhooks);
+    struct apply *apply;
+    struct apply *after;
+    DL_FOREACH_SAFE(w->applies, apply, after) {
+        free(apply);
+    }
     struct work *work;
     struct work *next;
     HASH_ITER(hh, w->active, work, next) {

@@ -26,6 +26,7 @@ struct worker {
     size_t n_active;
     struct work *ready;
     struct work **ready_end;
+    struct apply *applies; /* changes on their way to Redis (worker.c) */
     struct event *flush_event;
     bool flush_scheduled;
     struct refusal_list *refusals; /* intake.c */
