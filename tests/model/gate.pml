@@ -246,7 +246,9 @@ proctype world() {
     :: atomic { gone[NEW] -> bounce(NEW) }
     :: atomic { !effective -> effective = true }
     :: atomic { !changed -> changed = true; lost[OTHER] = true; take_back(OTHER); fence_off_deciders() }
+#ifndef QUICK /* for P4 the same as being lost; the two properties of P3 are checked with it in any case */
     :: atomic { !changed -> changed = true; dies[OTHER] = true; take_back(OTHER); fence_off_deciders() } /* it only forwards to OWN */
+#endif
     :: atomic { !listed[NEW] -> listed[NEW] = true; owner = 0 }
     :: atomic { cleared && troubles > 0 -> troubles--; cleared = false; by = OWN }
     :: atomic { cleared -> account_service_asks() }
@@ -283,5 +285,5 @@ init {
 #define is_used (tried[NEW] != untried || lost[NEW] || cleared)
 
 ltl taken_back { [] !rests_on_nothing }
-ltl looked_after { [] (!settled -> <> settled) }
+ltl looked_after { [] <> settled }
 ltl planned_again { [] (survives(NEW) -> <> is_used) }
