@@ -29,6 +29,11 @@ static const char style[] =
     "main{max-width:960px;margin:0 auto;padding:32px 24px 64px}h1{font-size:1.7rem;margin:0 0 4px}h2{font-size:1.15rem;margin:40px 0 8px}\n"
     ".sub,.note{color:var(--soft);margin:0}.verdict{margin:24px 0;padding:16px 20px;border-left:6px solid var(--good);"
     "background:var(--panel);font-size:1.15rem}.verdict.bad{border-color:var(--lost)}.verdict.maybe{border-color:var(--weak)}\n"
+    ".findings{list-style:none;padding:0;margin:20px 0 0}.findings li{padding:4px 0}.findings "
+    "b{display:inline-block;width:22px;height:22px;"
+    "line-height:22px;text-align:center;border-radius:11px;color:var(--paper);margin-right:8px;font-size:.85rem}.ok "
+    "b{background:var(--good)}"
+    ".no b{background:var(--lost)}\n"
     ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:12px}.tile{background:var(--panel);"
     "padding:12px 16px;border-radius:6px;border-top:4px solid var(--base)}.tile b{display:block;font-size:1.5rem;line-height:1.2}\n"
     ".tile span{color:var(--soft);font-size:.85rem}.tile.good{border-color:var(--good)}.tile.weak{border-color:var(--weak)}"
@@ -96,6 +101,68 @@ static void put_verdict(struct buf *out, const struct preflight_report *report) 
         buf_puts(out, "<b>Everybody can still be reached</b> once the change is in force.");
     }
     buf_puts(out, "</p>\n");
+}
+
+/* One line of what a board has to know before it agrees. */
+static void put_finding(struct buf *out, bool good, uint64_t n, const char *text) {
+    buf_puts(out, good ? "<li class=\"ok\"><b>\u2713</b> " : "<li class=\"no\"><b>!</b> ");
+    if (n > 0) {
+        html_count(out, n);
+        buf_putc(out, ' ');
+    }
+    html_text(out, text);
+    buf_puts(out, "</li>\n");
+}
+
+static uint64_t customers_without_words(const struct preflight_report *report) {
+    uint64_t n = 0;
+    size_t i;
+    json_t *row;
+    json_array_foreach(report->missing_words, i, row) {
+        n += (uint64_t)json_integer_value(json_object_get(row, "customers"));
+    }
+    return n;
+}
+
+static void put_desk_finding(struct buf *out, const struct preflight_desk *desk) {
+    if (!desk->has_hours) {
+        put_finding(out, false, 0, "The hours of the service desk are not configured.");
+    } else {
+        put_finding(out, desk->open_at_effective, 0,
+                    desk->open_at_effective ? "The service desk is open when the change comes into force."
+                                            : "The service desk is closed when the change comes into force.");
+    }
+}
+
+static void put_findings(struct buf *out, const struct preflight_report *report) {
+    const struct preflight *preflight = report->preflight;
+    uint64_t lost = preflight_lost(preflight);
+    uint64_t wordless = customers_without_words(report);
+    int keeps = report_keeps_promise(report);
+    buf_puts(out, "<ul class=\"findings\">\n");
+    put_finding(out, lost == 0, lost, lost == 0 ? "Nobody is cut off." : "customers are cut off and need the service desk.");
+    put_desk_finding(out, &report->desk);
+    if (report->words_problem != NULL) {
+        put_finding(out, false, 0, "The words of the notice could not be checked.");
+    } else {
+        put_finding(out, wordless == 0, wordless,
+                    wordless == 0 ? "The notice is written in every language that is needed."
+                                  : "customers have no words in their language.");
+    }
+    if (preflight->change->promise_ms != 0) {
+        put_finding(out, keeps == 1, 0,
+                    keeps == 1   ? "The promise can be kept for everybody who can be told."
+                    : keeps == 0 ? "The promise would be broken at the configured rates."
+                                 : "Whether the promise can be kept is not known: no rates are configured.");
+    }
+    if (preflight->unusable > 0) {
+        put_finding(out, false, preflight->unusable, "customers could not be judged.");
+    }
+    if (preflight->contacts_invalid + preflight->contacts_lookalike > 0) {
+        put_finding(out, false, preflight->contacts_invalid + preflight->contacts_lookalike,
+                    "addresses should be looked at: they cannot be valid, or look like others.");
+    }
+    buf_puts(out, "</ul>\n");
 }
 
 static void put_tile(struct buf *out, const char *css, uint64_t n, uint64_t all, const char *name) {
@@ -275,8 +342,8 @@ static void put_desk(struct buf *out, const struct preflight_report *report) {
         }
     }
     buf_putf(out, "; in the %d days after it is open for ", REPORT_DESK_DAYS);
-    html_text(out, output_span(desk->open_after_ms, text, sizeof text));
-    buf_puts(out, ". All cases would be done ");
+    html_text(out, desk->open_after_ms == 0 ? "no time at all" : output_span(desk->open_after_ms, text, sizeof text));
+    buf_puts(out, ". If work begins now, all cases would be done ");
     html_text(out, desk->done_at_ms < 0 ? "in more than a year" : view_clock(desk->done_at_ms, text));
     bool late = effective_at_ms != 0 && (desk->done_at_ms < 0 || desk->done_at_ms > effective_at_ms);
     buf_puts(out, late && preflight_lost(report->preflight) > 0 ? ", <b>after the change is in force</b>.</p>\n" : ".</p>\n");
@@ -358,6 +425,7 @@ static void put_page(struct buf *out, const struct preflight_report *report) {
     put_head(out, report);
     put_verdict(out, report);
     put_tiles(out, preflight);
+    put_findings(out, report);
     put_verdict_chart(out, preflight);
     put_channel_chart(out, preflight);
     put_contact_chart(out, preflight);

@@ -289,7 +289,7 @@ static void print_head(const struct preflight_report *report) {
         char text[96];
         (void)snprintf(text, sizeof text, "%s: %s", output_span(change->promise_ms, span, sizeof span),
                        keeps < 0    ? "not known whether it can be kept (no gateway has an expected_rate)"
-                       : keeps == 1 ? "will be kept"
+                       : keeps == 1 ? "can be kept for everybody who can be told"
                                     : "WILL BE BROKEN");
         output_field("promise", text);
     }
@@ -313,7 +313,8 @@ static void print_desk(const struct preflight_report *report) {
     } else {
         (void)printf("It is CLOSED when the change is in force; it opens %s", view_clock(desk->opens_at_ms, at));
     }
-    (void)printf(", and is open for %s in the %d days after.\n", output_span(desk->open_after_ms, span, sizeof span), REPORT_DESK_DAYS);
+    (void)printf(", and is open for %s in the %d days after.\n",
+                 desk->open_after_ms == 0 ? "no time at all" : output_span(desk->open_after_ms, span, sizeof span), REPORT_DESK_DAYS);
     (void)printf("All cases would be done %s%s.\n", desk->done_at_ms < 0 ? "in more than a year" : "by ",
                  desk->done_at_ms < 0 ? "" : view_clock(desk->done_at_ms, at));
 }
