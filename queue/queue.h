@@ -24,6 +24,7 @@ struct queue_settings {
     struct conf_strings sentinels;      /* "host:port" of each */
     const char *master;                 /* the name under which they know it */
     const char *sentinel_password_file; /* or NULL */
+    bool tls;                           /* refused, with the way out */
     const char *username;               /* or NULL */
     const char *password_file;          /* or NULL */
     const char *prefix;                 /* "reach:" */

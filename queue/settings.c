@@ -32,6 +32,11 @@ static const struct conf_key keys[] = {
      .type = CONF_PATH,
      .offset = offsetof(struct queue_settings, sentinel_password_file),
      .help = "file with the sentinels' own password, where they ask for one"},
+    {.name = "tls",
+     .type = CONF_BOOL,
+     .offset = offsetof(struct queue_settings, tls),
+     .initial = "false",
+     .help = "only false: TLS is carried by a local stunnel, as deploy/stunnel-redis.conf and docs/redis.md show"},
     {.name = "username",
      .type = CONF_STRING,
      .offset = offsetof(struct queue_settings, username),
@@ -147,6 +152,12 @@ static int check_sentinels(const struct queue_settings *settings, struct err *er
 static int check(void *object, struct err *err) {
     const struct queue_settings *settings = object;
     struct err why;
+    if (settings->tls) {
+        return err_member(
+            err, "tls",
+            "the Redis library of this build speaks no TLS: run a local stunnel as deploy/stunnel-redis.conf shows, and point "
+            "redis.address at its socket");
+    }
     if (settings->sentinels.n > 0) {
         return check_sentinels(settings, err);
     }
