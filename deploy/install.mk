@@ -23,6 +23,7 @@ install: $(B)/reachd $(B)/reachctl $(B)/reachd-mailer install-man ## install bel
 	test -e $(DESTDIR)$(SYSCONFDIR)/reachd/reachd.yaml || \
 	    cp $(DESTDIR)$(PREFIX)/share/doc/reachd/reachd.example.yaml $(DESTDIR)$(SYSCONFDIR)/reachd/reachd.yaml
 	$(INSTALL) -m 644 deploy/reachd.acl $(DESTDIR)$(PREFIX)/share/reachd/deploy/reachd.acl
+	$(INSTALL) -m 644 deploy/stunnel-redis.conf $(DESTDIR)$(PREFIX)/share/reachd/deploy/stunnel-redis.conf
 	$(INSTALL) -m 755 deploy/redis-users.sh $(DESTDIR)$(PREFIX)/share/reachd/deploy/redis-users.sh
 	@mkdir -p $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(B)/reachctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/reachctl
