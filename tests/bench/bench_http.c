@@ -10,21 +10,17 @@
 #include "base/conf.h"
 #include "channels/http.h"
 #include "channels/http_settings.h"
+#include "tests/support/server.h"
 #include "tests/support/shell.h"
 
 #include <curl/curl.h>
 #include <event2/event.h>
-#include <netinet/in.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { ROUNDS = 3, AT_ONCE_MAX = 512 };
@@ -47,17 +43,6 @@ static void __attribute__((noreturn)) die(const char *what) {
 
 /* ---- nginx ----------------------------------------------------------------------------------------------------------- */
 
-static int free_port(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || getsockname(fd, (struct sockaddr *)&address, &len) < 0) {
-        die("socket");
-    }
-    (void)close(fd);
-    return ntohs(address.sin_port);
-}
-
 static void write_conf(const char *dir, int port) {
     char path[300];
     (void)snprintf(path, sizeof path, "%s/nginx.conf", dir);
@@ -74,32 +59,19 @@ static void write_conf(const char *dir, int port) {
     (void)fclose(file);
 }
 
-static int can_connect(int port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    int connected = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
-    (void)close(fd);
-    return connected;
-}
-
-static pid_t start_nginx(const char *dir, int port) {
+static pid_t start_nginx(char *dir, int port) {
     char conf[300];
     (void)snprintf(conf, sizeof conf, "%s/nginx.conf", dir);
     write_conf(dir, port);
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)execlp("nginx", "nginx", "-p", dir, "-c", conf, (char *)NULL);
-        _exit(127);
+    char log[300];
+    (void)snprintf(log, sizeof log, "%s/log", dir);
+    char *argv[] = {(char[]){"nginx"}, (char[]){"-p"}, dir, (char[]){"-c"}, conf, NULL};
+    pid_t pid = server_start(argv, log);
+    if (!server_wait(pid, port)) {
+        (void)fprintf(stderr, "bench_http: nginx does not start (is it installed?)\n");
+        exit(2);
     }
-    for (int i = 0; i < 200; i++) {
-        if (can_connect(port)) {
-            return pid;
-        }
-        (void)usleep(10000);
-    }
-    (void)fprintf(stderr, "bench_http: nginx does not start (is it installed?)\n");
-    exit(2);
+    return pid;
 }
 
 /* ---- clocks ---------------------------------------------------------------------------------------------------------- */
@@ -280,7 +252,7 @@ int main(int argc, char **argv) {
     if (mkdtemp(dir) == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         die("mkdtemp");
     }
-    load.port = free_port();
+    load.port = server_free_port();
     pid_t nginx = start_nginx(dir, load.port);
     struct result bare = {0};
     struct result driver = {0};
@@ -293,8 +265,7 @@ int main(int argc, char **argv) {
             measure(driver_run, &load, &driver);
         }
     }
-    (void)kill(nginx, SIGKILL);
-    (void)waitpid(nginx, NULL, 0);
+    server_stop(nginx);
     char clear[80];
     (void)snprintf(clear, sizeof clear, "rm -rf %s", dir);
     (void)shell(clear);

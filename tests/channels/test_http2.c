@@ -1,22 +1,16 @@
 /* test_http2: HTTP/2 against nghttpd: many messages over one connection, and TLS that is verified. Skipped where nghttpd is missing. */
 #include "channels/http.h"
 #include "tests/support/http_kit.h"
+#include "tests/support/server.h"
 #include "tests/support/shell.h"
 
-#include <arpa/inet.h>
 #include <event2/event.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -47,24 +41,6 @@ static void clear_files(const char *dir) {
     assert_int_equal(shell(command), 0);
 }
 
-static int connected(int port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    int result = connect(fd, (struct sockaddr *)&address, sizeof address);
-    (void)close(fd);
-    return result == 0;
-}
-
-static int free_port(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    (void)close(fd);
-    return ntohs(address.sin_port);
-}
-
 static void start_server(struct bench *bench) {
     char port[16];
     char root[64];
@@ -74,17 +50,11 @@ static void start_server(struct bench *bench) {
     (void)snprintf(root, sizeof root, "%s", bench->dir);
     (void)snprintf(key, sizeof key, "%s/key.pem", bench->dir);
     (void)snprintf(cert, sizeof cert, "%s/cert.pem", bench->dir);
-    bench->pid = fork();
-    if (bench->pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        int null = open("/dev/null", O_RDWR);
-        (void)dup2(null, STDOUT_FILENO);
-        (void)execlp("nghttpd", "nghttpd", "-a", "127.0.0.1", "-d", root, port, key, cert, (char *)NULL);
-        _exit(127);
-    }
-    for (int i = 0; i < 200 && !connected(bench->port); i++) {
-        (void)usleep(20000);
-    }
+    char log[64];
+    (void)snprintf(log, sizeof log, "%s/nghttpd.log", bench->dir);
+    char *argv[] = {(char[]){"nghttpd"}, (char[]){"-a"}, (char[]){"127.0.0.1"}, (char[]){"-d"}, root, port, key, cert, NULL};
+    bench->pid = server_start(argv, log);
+    assert_true(server_wait(bench->pid, bench->port));
 }
 
 static void begin(struct bench *bench, const char *more) {
@@ -95,7 +65,7 @@ static void begin(struct bench *bench, const char *more) {
     (void)snprintf(bench->dir, sizeof bench->dir, "/tmp/reach_test_http2_XXXXXX");
     assert_non_null(mkdtemp(bench->dir));
     make_files(bench->dir);
-    bench->port = free_port();
+    bench->port = server_free_port();
     start_server(bench);
     http_kit_init(&bench->kit);
     char yaml[1000];
@@ -112,8 +82,7 @@ static void begin(struct bench *bench, const char *more) {
 
 static void end(struct bench *bench) {
     http_kit_fini(&bench->kit);
-    (void)kill(bench->pid, SIGKILL);
-    (void)waitpid(bench->pid, NULL, 0);
+    server_stop(bench->pid);
     clear_files(bench->dir);
 }
 

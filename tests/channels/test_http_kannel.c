@@ -7,25 +7,20 @@
 #include "channels/http.h"
 #include "channels/listener.h"
 #include "tests/support/http_kit.h"
+#include "tests/support/server.h"
 #include "tests/support/shell.h"
 
-#include <arpa/inet.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -87,35 +82,11 @@ static int fence(void) {
     return unshare(geteuid() == 0 ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) < 0 ? -1 : loopback_up();
 }
 
-static bool connected(int port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    int result = connect(fd, (struct sockaddr *)&address, sizeof address);
-    (void)close(fd);
-    return result == 0;
-}
-
 /* Starts a program with its output in a file of the directory. */
 static pid_t start(const struct bench *bench, const char *log, char *const *argv) {
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        char path[80];
-        (void)snprintf(path, sizeof path, "%s/%s", bench->dir, log);
-        int fd = open(path, O_CREAT | O_WRONLY, 0600);
-        (void)dup2(fd, STDOUT_FILENO);
-        (void)dup2(fd, STDERR_FILENO);
-        (void)execvp(argv[0], argv);
-        _exit(127);
-    }
-    return pid;
-}
-
-static void wait_port(int port) {
-    for (int i = 0; i < 250 && !connected(port); i++) {
-        (void)usleep(20000);
-    }
-    assert_true(connected(port));
+    char path[80];
+    (void)snprintf(path, sizeof path, "%s/%s", bench->dir, log);
+    return server_start(argv, path);
 }
 
 static void start_kannel(struct bench *bench) {
@@ -128,9 +99,9 @@ static void start_kannel(struct bench *bench) {
     char bearerbox[] = "bearerbox";
     char smsbox[] = "smsbox";
     bench->bearerbox = start(bench, "bearerbox.log", (char *[]){bearerbox, conf, NULL});
-    wait_port(SMSBOX_PORT);
+    assert_true(server_wait(bench->bearerbox, SMSBOX_PORT));
     bench->smsbox = start(bench, "smsbox.log", (char *[]){smsbox, conf, NULL});
-    wait_port(SENDSMS_PORT);
+    assert_true(server_wait(bench->smsbox, SENDSMS_PORT));
 }
 
 static void start_fake_smsc(struct bench *bench) {
@@ -144,13 +115,6 @@ static void start_fake_smsc(struct bench *bench) {
                     (char[]){"123 456 text nothing"},
                     NULL};
     bench->fakesmsc = start(bench, "fakesmsc.log", argv);
-}
-
-static void stop(pid_t pid) {
-    if (pid > 0) {
-        (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
-    }
 }
 
 static void on_take(void *ctx, const char *gateway, const struct provider_receipt *receipts, size_t n, listener_stored_fn *stored,
@@ -195,9 +159,9 @@ static void begin(struct bench *bench) {
 static void end(struct bench *bench) {
     listener_free(bench->listener);
     http_kit_fini(&bench->kit);
-    stop(bench->fakesmsc);
-    stop(bench->smsbox);
-    stop(bench->bearerbox);
+    server_stop(bench->fakesmsc);
+    server_stop(bench->smsbox);
+    server_stop(bench->bearerbox);
     char clear[80];
     (void)snprintf(clear, sizeof clear, "rm -rf %s", bench->dir);
     assert_int_equal(shell(clear), 0);

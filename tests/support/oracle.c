@@ -4,7 +4,6 @@
 #include "tests/support/shell.h"
 
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +42,7 @@ static json_t *exchange(int write_fd, int read_fd, const char *text) {
     return json;
 }
 
-/* Whether the packages are there; installs them the way the shell tests do, once per process. */
-static bool is_ready(void) {
+bool oracle_is_ready(void) {
     static int ready = -1;
     if (ready < 0) {
         ready = shell("exec bash -c '. tests/support/lib.sh && need_npm' >/dev/null 2>&1") == 0;
@@ -57,7 +55,7 @@ json_t *oracle_ask_take(const char *command, json_t *question) {
     int from_node[2];
     char *text = json_dumps(question, JSON_COMPACT);
     json_decref(question);
-    if (text == NULL || !is_ready() || pipe(to_node) < 0 || pipe(from_node) < 0) {
+    if (text == NULL || !oracle_is_ready() || pipe(to_node) < 0 || pipe(from_node) < 0) {
         free(text);
         return NULL;
     }

@@ -3,6 +3,10 @@
 #define REACH_TESTS_SUPPORT_ORACLE_H
 
 #include <jansson.h>
+#include <stdbool.h>
+
+/* Whether node and the packages of tests/package.json are there; installs them the way the shell tests do, once per process. */
+bool oracle_is_ready(void);
 
 /* Asks `command` with the object `question`, which is taken. A new object, whose `error` tells what the oracle's code threw. NULL where
  * node or the packages are not installed (`make test` installs them): the test should skip(). */
