@@ -125,7 +125,7 @@ static void begin(struct bench *bench, const struct provider *provider) {
     char errors[] = "--errors";
     char script[sizeof prism];
     memcpy(script, prism, sizeof prism);
-    char *argv[] = {program,
+    char *argv[] = {(char[]){"node"},
                     script,
                     (char[]){"mock"},
                     (char[]){"-h"},
