@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct doctor {
     struct ctl *ctl;
@@ -67,6 +68,23 @@ static void look_at_gateways(struct doctor *doctor, const struct settings *setti
     }
     if (settings->gateways.n == 0) {
         finding(doctor, "gateways", false, "no gateway is configured: nothing but a banner can go out");
+    }
+}
+
+/* Finished notices hold accounts and customers: nobody else may read them. */
+static void look_at_archive(struct doctor *doctor, const struct settings *settings) {
+    const char *directory = settings->archive.directory;
+    struct stat info;
+    if (directory == NULL) {
+        finding(doctor, "archive", true, "none: finished notices stay in Redis for ever");
+    } else if (stat(directory, &info) < 0) {
+        struct err err;
+        (void)err_system(&err, directory);
+        finding(doctor, "archive", false, err.text);
+    } else if (!S_ISDIR(info.st_mode) || (info.st_mode & 077) != 0) {
+        finding(doctor, "archive", false, "archive.directory must be a directory that only reachd's user can enter: chmod 700");
+    } else {
+        finding(doctor, "archive", true, directory);
     }
 }
 
@@ -150,6 +168,7 @@ enum ctl_exit doctor_run(struct ctl *ctl, const struct call *call) {
                 settings->where.file == NULL ? "built-in defaults" : conf_where_text(&settings->where, where, sizeof where));
         look_at_words(&doctor, settings);
         look_at_gateways(&doctor, settings);
+        look_at_archive(&doctor, settings);
         look_at_redis(&doctor);
     }
     if (ctl->globals.json) {

@@ -87,6 +87,14 @@ it_still_finds_them() {
     equal 1 "$(status_of ctl notice show nobody)" 'an unknown one'
 }
 
+it_has_doctor_look_at_the_directory() {
+    contains "$(ctl --json doctor | json - '[f for f in d if f["check"] == "archive"][0]')" "$T/archive" 'doctor'
+    chmod 755 "$T/archive"
+    equal 1 "$(status_of ctl doctor)" 'doctor when others may read it'
+    contains "$(cat "$T/out")" 'chmod 700' 'what to do'
+    chmod 700 "$T/archive"
+}
+
 it_leaves_clearance_release_and_hold_as_they_were() {
     equal 1 "$(rcli FCALL reach_allowed 1 'reach:clearance:{c3@walton.example}')" 'clearance'
     equal 1 "$(rcli FCALL reach_allowed 1 'reach:release:{c3}')" 'release'
