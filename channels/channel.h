@@ -15,6 +15,25 @@
 
 struct event_base;
 
+/* When a gateway counts as broken (dispatcher/core/breaker.h). */
+struct gateway_breaker {
+    int64_t failures; /* in a row; 0: never */
+    int64_t open_ms;
+    int64_t open_max_ms;
+    int64_t probes;
+};
+
+/* How load moves away from a gateway that fails or is slow, and back (dispatcher/core/share.h). */
+struct gateway_failover {
+    int64_t step; /* percent points of its weight; 0: load never moves */
+    int64_t error_every_ms;
+    int64_t slow_every_ms;
+    int64_t back_every_ms;
+    int64_t slow_answer_ms;
+    int64_t slow_delivery_ms;
+    int64_t slow_percent;
+};
+
 /* One configured provider (section `gateways`). */
 struct gateway_settings {
     struct conf_where where;
@@ -25,7 +44,12 @@ struct gateway_settings {
     int64_t weight;              /* share of the load among the gateways of a channel; 0: only when the others cannot */
     const char *on_unknown;      /* "resend", "wait", "next": what to do with an unknown outcome */
     int64_t expected_rate_per_s; /* for estimates only; 0: not known */
-    void *driver_settings;       /* what the driver's own table describes */
+    const char *rate;            /* "10/s", "600/m", "5000/h", or NULL: no limit */
+    int64_t burst;               /* messages that may go at once after a rest; 0: a tenth of a second's worth, at least 1 */
+    int64_t rate_interval_us;    /* what `rate` says: microseconds a message; 0: no limit */
+    struct gateway_breaker breaker;
+    struct gateway_failover failover;
+    void *driver_settings; /* what the driver's own table describes */
 };
 
 extern const struct conf_table gateway_table;

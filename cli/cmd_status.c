@@ -9,6 +9,7 @@
  * Does not: count records itself (`doctor` does), or change anything. */
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/gateway_state.h"
 #include "cli/view.h"
 
 #include <signal.h>
@@ -53,7 +54,7 @@ static void file_channel_counter(json_t *channels, const char *counter, json_t *
 }
 
 /* Adds channels, gateways and campaigns to what the queue knows. */
-static void complete(const struct settings *settings, json_t *status) {
+static void complete(const struct settings *settings, const json_t *states, json_t *status) {
     json_t *channels = json_object();
     json_t *gateways = json_object();
     for (int id = 0; id < CHANNEL_COUNT; id++) {
@@ -61,7 +62,9 @@ static void complete(const struct settings *settings, json_t *status) {
     }
     const struct gateway_settings *configured = settings->gateways.items;
     for (size_t i = 0; i < settings->gateways.n; i++) {
-        view_text(member_object(gateways, configured[i].name), "channel", configured[i].channel);
+        json_t *object = member_object(gateways, configured[i].name);
+        view_text(object, "channel", configured[i].channel);
+        gateway_state_view(object, &configured[i], json_string_value(json_object_get(states, configured[i].name)));
     }
     const char *counter;
     json_t *value;
@@ -80,9 +83,13 @@ static void complete(const struct settings *settings, json_t *status) {
 static json_t *read_status(struct ctl *ctl, struct err *err) {
     struct store *store = ctl_store(ctl, err);
     json_t *status = store == NULL ? NULL : store_status(store, err);
-    if (status != NULL) {
-        complete(&ctl->settings, status);
+    json_t *states = status == NULL ? NULL : store_hash(store, "gateways", err);
+    if (states == NULL) {
+        json_decref(status);
+        return NULL;
     }
+    complete(&ctl->settings, states, status);
+    json_decref(states);
     return status;
 }
 
@@ -145,6 +152,11 @@ static enum ctl_exit print_group(const struct ctl *ctl, const json_t *status, co
         struct buf counts = BUF_INIT;
         const char *what;
         json_t *value;
+        const char *state = view_get(object, "state"); /* of a gateway */
+        if (state != NULL && strcmp(state, "closed") != 0) {
+            const char *reason = view_get(object, "reason");
+            buf_putf(&counts, "%s%s%s", state, reason == NULL ? "" : ": ", reason == NULL ? "" : reason);
+        }
         json_object_foreach(object, what, value) {
             if (json_is_integer(value)) {
                 buf_putf(&counts, "%s%s %lld", counts.len == 0 ? "" : ", ", what, (long long)json_integer_value(value));

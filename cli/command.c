@@ -31,6 +31,7 @@ static const struct command_option desk_done_options[] = {{"as", "NAME", "who yo
                                                           {"note", "TEXT", "what was done, for the record"},
                                                           {"reached", NULL, "the customer was told: record it as acknowledged"},
                                                           {0}};
+static const struct command_option order_options[] = {{"reason", "TEXT", "why, for the others to see"}, {0}};
 static const struct command_option check_options[] = {{"stdin", NULL, "read them from standard input, one a line"}, {0}};
 static const struct command_option dead_list_options[] = {{"limit", "N", "stop after N (default 100; 0: all)"}, {0}};
 static const struct command_option serve_options[] = {{"port", "PORT", "on this port (default: a free one)"}, {0}};
@@ -91,7 +92,10 @@ const struct command command_table[] = {
     {"template", "serve", "[DIR]", 0, 1, "a page on loopback that shows the messages while they are written", template_serve_run,
      serve_options},
     {"template", "check-mustache", "FILE", 1, 1, "run a case file of the Mustache specification", template_mustache_run, none},
-    {"gateway", "list", "", 0, 0, "the configured gateways", gateway_list_run, none},
+    {"gateway", "list", "", 0, 0, "the configured gateways, and how they are", gateway_list_run, none},
+    {"gateway", "drain", "GATEWAY", 1, 1, "send nothing more there; what is under way is finished", gateway_drain_run, order_options},
+    {"gateway", "enable", "GATEWAY", 1, 1, "put it back, or close its breaker, with its whole weight", gateway_enable_run, order_options},
+    {"gateway", "open", "GATEWAY", 1, 1, "open its breaker: nothing goes there until it is tried again", gateway_open_run, order_options},
     {"gateway", "lint", "[FILE...]", 0, -1, "check description files, or all gateways of the configuration with their secrets",
      gateway_lint_run, none},
     {"gateway", "schema", "", 0, 0, "the JSON Schema of description files, for editors", gateway_schema_run, none},

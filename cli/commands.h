@@ -19,7 +19,7 @@ command_run_fn receipt_bounce_run;
 command_run_fn dead_list_run, dead_show_run;
 command_run_fn template_lint_run, template_list_run, template_preview_run, template_publish_run, template_serve_run, template_render_run,
     template_mustache_run;
-command_run_fn gateway_list_run;
+command_run_fn gateway_list_run, gateway_drain_run, gateway_enable_run, gateway_open_run;
 command_run_fn gateway_lint_run, gateway_schema_run, gateway_test_run;
 command_run_fn doctor_run;
 command_run_fn completion_bash_run;

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "dispatcher/alarm.h"
+#include "dispatcher/holding.h"
 #include "dispatcher/intake.h"
 #include "dispatcher/lost.h"
 
@@ -183,6 +184,7 @@ static void on_notices(void *ctx, const char *const *values, size_t n, struct ar
             group->all_applied = false;
             if (held != NULL) {
                 held->stop = group->state;
+                holding_wake_one(w, held);
             }
             continue;
         }
@@ -215,6 +217,7 @@ static int aim_at_notice(struct worker *w, struct work **work, enum notice_state
     }
     struct work *held = worker_find(w, (*work)->document.notice_id);
     if (held != NULL) {
+        holding_wake_one(w, held);
         held->stop = state; /* acts with its next change; this entry stays pending and then finds the notice finished */
         work_free(*work);
         *work = NULL;

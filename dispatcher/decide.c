@@ -278,7 +278,7 @@ int work_decide(struct work *work, const struct work_place *place, int64_t now_m
     if (ask_reach(work, place, err) < 0 || decide_action(work, place, now_ms, err) < 0) {
         return -1;
     }
-    if (work->next == WORK_REFUSE) {
+    if (work->next == WORK_REFUSE || work->next == WORK_HOLD) {
         return 0;
     }
     if (work->next == WORK_SEND) {

@@ -69,6 +69,7 @@ static void refuse(struct worker *w, struct work *work_take, enum notice_state s
 }
 
 void intake_refuse(struct worker *w, struct work *work, enum notice_state state, const struct err *why) {
+    work_leave_place(work, &w->place);
     HASH_DEL(w->active, work);
     w->n_active--;
     refuse(w, work, state, why);

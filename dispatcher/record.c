@@ -74,6 +74,7 @@ static void put_try(struct buf *out, const struct record *record, const struct r
     put_number(out, "retry", t->plan.retry_at_ms);
     put_text(out, "code", t->code);
     put_text(out, "why", t->why);
+    put_number(out, "u", t->doubts);
     put_text(out, "ref", t->ref);
     put_made(out, record, t);
     buf_putc(out, '}');
@@ -203,6 +204,7 @@ static void read_try(const json_t *object, const struct record *record, struct a
     t->to = get_text(object, "to", arena);
     t->code = get_text(object, "code", arena);
     t->why = get_text(object, "why", arena);
+    t->doubts = (uint32_t)get_number(object, "u");
     t->ref = get_text(object, "ref", arena);
     read_made(object, record, arena, t);
 }

@@ -19,6 +19,7 @@ struct record_try {
     const char *code; /* of the last outcome */
     const char *why;
     const char *ref; /* the gateway's id */
+    uint32_t doubts; /* attempts whose outcome was unknown: each may have brought one copy more */
 
     /* Its last message, so that it can be made again; NULL and 0 where none was made. */
     const char *version; /* template set */

@@ -15,6 +15,7 @@
 #include "queue/queue.h"
 #include "templates/template.h"
 
+#include <sys/queue.h>
 #include <uthash.h>
 
 struct work;
@@ -29,11 +30,15 @@ struct work_place {
     const char *reset_key; /* signs {{reset_link}}; NULL: there is none */
     const char *login_key; /* hashes logins for the login page; NULL: nothing is shown there */
     struct gateways *gateways;
+    /* Whether a work may be kept in hand until that gateway has room; NULL: never. */
+    bool (*may_hold)(const void *ctx, const struct work *work, size_t gateway);
+    const void *hold_ctx;
     const struct clock *clock;
     struct journal *journal; /* NULL: none is kept */
 };
 
 enum work_next {
+    WORK_HOLD,  /* nothing changes: keep it until gateway work->gateway has room, then decide again */
     WORK_SEND,  /* hand work->message to gateway work->gateway once the change is applied */
     WORK_DONE,  /* nothing more to do here once the change is applied */
     WORK_REFUSE /* never becomes a notice: work->refusal says why */
@@ -83,6 +88,9 @@ struct work {
     /* the attempt */
     struct message message;
     size_t gateway;
+    bool has_place; /* a place at that gateway is taken */
+    bool probe;     /* and it tries a gateway that was broken */
+    int64_t sent_mono_ms;
     size_t try_index;
     int64_t not_after_mono_ms;
     const char *banner; /* website record to be written with the next change; NULL: none */
@@ -111,9 +119,15 @@ struct work {
     bool late;                 /* finished before; a receipt came after that */
     enum evidence_effect news; /* what that receipt was */
 
-    void *owner;               /* struct worker */
-    struct work *next_in_list; /* ready list */
-    UT_hash_handle hh;         /* by id */
+    /* in the worker's hands */
+    enum lane lane;              /* it came by */
+    int64_t taken_mono_ms;       /* since when; its lease began no later */
+    bool is_held;                /* kept for work->gateway */
+    bool place_kept;             /* it was woken, and a place there is kept for it */
+    TAILQ_ENTRY(work) held_link; /* holding.c */
+    void *owner;                 /* struct worker */
+    struct work *next_in_list;   /* ready list */
+    UT_hash_handle hh;           /* by id */
 };
 
 /* A work for a job; `text` is copied. NULL: no memory. */
@@ -155,8 +169,12 @@ int work_outcome(struct work *work, const struct work_place *place, const struct
 int work_note_accounts(struct work *work, const struct work_place *place, struct err *err);
 
 /* Prepares the attempt that the plan asked for (work->action): try, gateway, message. 1 it is ready (or, with work->next WORK_REFUSE, the
- * job is refused), 0 it cannot be carried out and a rejected try says so: ask the plan again; -1 with *err. */
+ * job is refused; with WORK_HOLD it is to be kept; with WORK_DONE the action has become a wait), 0 it cannot be carried out and a rejected
+ * try says so: ask the plan again; -1 with *err. */
 int work_attempt(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);
+
+/* Gives the place at a gateway back that was taken for an attempt which does not happen. */
+void work_leave_place(struct work *work, const struct work_place *place);
 
 /* Fills the words of one channel into *message and notes in the record which they are. 0, or -1 with *err as template_render(). */
 int work_render(struct work *work, const struct work_place *place, enum channel_id channel, int64_t now_ms, struct message *message,

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "dispatcher/archive.h"
 #include "dispatcher/early.h"
+#include "dispatcher/holding.h"
 #include "dispatcher/intake.h"
 #include "dispatcher/live_words.h"
 #include "dispatcher/replay.h"
@@ -28,7 +29,8 @@
 #include <string.h>
 #include <utlist.h>
 
-enum { APPLY_MAX = 512 };
+/* One place in so many is for urgent notices alone. */
+enum { APPLY_MAX = 512, URGENT_PART = 8 };
 
 /* ---- the table of active works ------------------------------------------------------------------------------------- */
 
@@ -40,11 +42,22 @@ struct work *worker_find(struct worker *w, const char *id) {
 
 void worker_add(struct worker *w, struct work *work) {
     work->owner = w;
+    work->taken_mono_ms = clock_mono_ms(w->place.clock);
     HASH_ADD_KEYPTR(hh, w->active, work->id, strlen(work->id), work);
     w->n_active++;
 }
 
+/* What a work has or was promised at a gateway is there for others again. */
+static void leave_places(struct worker *w, struct work *work) {
+    if (work->place_kept) {
+        work->place_kept = false;
+        gateways_woken(w->place.gateways, work->gateway);
+    }
+    work_leave_place(work, &w->place);
+}
+
 void worker_drop(struct worker *w, struct work *work) {
+    leave_places(w, work);
     HASH_DEL(w->active, work); /* NOLINT(clang-analyzer-core.NullDereference): uthash's table is there while it holds an item */
     w->n_active--;
     if (work->on_end != NULL) {
@@ -72,6 +85,7 @@ void worker_schedule(struct worker *w) {
 static void update_room(struct worker *w) {
     size_t most = (size_t)w->place.settings->worker.in_flight_max;
     size_t held = w->n_active;
+    queue_set_reserve(w->queue, most / URGENT_PART);
     queue_set_room(w->queue, w->draining || held >= most ? 0 : most - held);
 }
 
@@ -102,7 +116,9 @@ static void take_outcome(struct work *work, const struct outcome *outcome) {
 static void on_outcome(void *ctx, const struct outcome *outcome) {
     struct work *work = ctx;
     struct worker *w = work->owner;
-    gateways_done(w->place.gateways, work->gateway);
+    int64_t took_ms = clock_mono_ms(w->place.clock) - work->sent_mono_ms;
+    work->has_place = false;
+    gateways_done(w->place.gateways, work->gateway, work->probe, outcome, took_ms, clock_wall_ms(w->place.clock));
     if (outcome->kind != OUTCOME_SENT) {
         log_info("notice %s: %s by %s (%s): %s", work->id, outcome_name(outcome->kind), gateways_name(w->place.gateways, work->gateway),
                  outcome->code, outcome->reason);
@@ -127,6 +143,10 @@ static bool still_allowed(const struct work *work, const struct worker *w, struc
         outcome_set(outcome, OUTCOME_REJECTED, BLAME_NONE, NULL, "the change came into force: this contact point may not be used any more");
         return false;
     }
+    if (!gateways_may_send(w->place.gateways, work->gateway, work->probe)) {
+        outcome_set(outcome, OUTCOME_RETRY, BLAME_GATEWAY, NULL, "not handed over: the gateway has turned out not to work");
+        return false;
+    }
     return true;
 }
 
@@ -134,11 +154,15 @@ static void send_now(struct worker *w, struct work *work) {
     struct outcome outcome;
     struct err err;
     if (!still_allowed(work, w, &outcome)) {
+        work_leave_place(work, &w->place);
         take_outcome(work, &outcome);
         return;
     }
+    work->sent_mono_ms = clock_mono_ms(w->place.clock);
     if (gateways_send(w->place.gateways, work->gateway, &work->message, work->not_after_mono_ms, on_outcome, work, &err) < 0) {
         outcome_set(&outcome, OUTCOME_RETRY, BLAME_GATEWAY, NULL, "not taken by the gateway: %s", err.text);
+        work->has_place = false;
+        gateways_done(w->place.gateways, work->gateway, work->probe, &outcome, 0, clock_wall_ms(w->place.clock));
         take_outcome(work, &outcome);
     }
 }
@@ -161,6 +185,7 @@ static void on_applied_one(struct worker *w, struct work *work, enum queue_resul
     }
     if (result == QUEUE_MOVED) {
         log_info("notice %s: the contact book has changed since it was planned; it is planned again", work->id);
+        work_leave_place(work, &w->place);
         work_undo(work);
         worker_make_ready(w, work);
         return;
@@ -217,6 +242,11 @@ static void apply_batch(struct worker *w, struct apply *apply) {
 /* Decides for one work. True where it has a change to apply. */
 static bool decide_one(struct worker *w, struct work *work, int64_t now_ms, int64_t mono_ms) {
     struct err err;
+    work->lane = work->record.origin != NULL && work->record.origin[0] != '0' ? LANE_BULK : LANE_URGENT; /* "<lane>/<stream id>" */
+    if (work->place_kept) {
+        work->place_kept = false;
+        gateways_woken(w->place.gateways, work->gateway);
+    }
     if (work_decide(work, &w->place, now_ms, mono_ms, &err) < 0) {
         if (work->fence == 0 && work->has_entry && err.code == ERR_MEMBER) {
             intake_refuse(w, work, NOTICE_DEAD, &err);
@@ -228,6 +258,10 @@ static bool decide_one(struct worker *w, struct work *work, int64_t now_ms, int6
     }
     if (work->next == WORK_REFUSE) {
         intake_refuse(w, work, work->refusal_state, &work->refusal);
+        return false;
+    }
+    if (work->next == WORK_HOLD) {
+        holding_put(w, work);
         return false;
     }
     return true;
@@ -252,6 +286,7 @@ static void on_flush(evutil_socket_t fd, short what, void *ctx) {
     journal_flush(w->place.journal);
     int64_t now_ms = clock_wall_ms(w->place.clock);
     int64_t mono_ms = clock_mono_ms(w->place.clock);
+    w->flush_mono_ms = mono_ms;
     while (w->ready != NULL) {
         struct apply *apply = malloc(sizeof *apply + APPLY_MAX * sizeof apply->works[0]);
         if (apply == NULL) {
@@ -271,6 +306,7 @@ static void on_flush(evutil_socket_t fd, short what, void *ctx) {
             apply_batch(w, apply);
         }
     }
+    gateways_ask_permits(w->place.gateways);
     intake_flush_refusals(w);
     update_room(w);
     check_drained(w);
@@ -321,6 +357,7 @@ static int put_banner(void *ctx, const struct message *message, channel_done_fn 
 static void on_ready(void *ctx) {
     struct worker *w = ctx;
     log_info("ready: connected to Redis, taking work");
+    gateways_refresh(w->place.gateways);
     if (w->watch.ready != NULL) {
         w->watch.ready(w->watch.ctx);
     }
@@ -398,7 +435,7 @@ struct worker *worker_new(struct event_base *base, const struct clock *clock, co
     w->flush_event = event_new(base, -1, 0, on_flush, w);
     if (w->flush_event == NULL) {
         (void)err_no_memory(err);
-    } else if (load_place(w, settings, arena, err) == 0 && open_queue(w, settings, err) == 0 &&
+    } else if (load_place(w, settings, arena, err) == 0 && open_queue(w, settings, err) == 0 && holding_start(w, err) == 0 &&
                open_journal(w, &settings->journal, err) == 0 && webhooks_new(base, clock, w->queue, settings, &w->webhooks, err) >= 0) {
         live_words_announce(w);
         return w;
@@ -429,6 +466,7 @@ void worker_drain(struct worker *w) {
     w->draining = true;
     queue_stop_reading(w->queue);
     log_info("draining: %zu notices in flight", w->n_active);
+    holding_wake_all(w);
     struct timeval limit = {.tv_sec = (time_t)(w->place.settings->worker.drain_ms / 1000),
                             .tv_usec = (suseconds_t)(w->place.settings->worker.drain_ms % 1000 * 1000)};
     if (event_base_once(w->base, -1, EV_TIMEOUT, on_drain_limit, w, &limit) < 0) {
@@ -461,6 +499,7 @@ void worker_free(struct worker *w) {
     }
     reload_fini(w);
     early_fini(w);
+    holding_free(w->holding);
     intake_fini(w);
     journal_close(w->place.journal);
     if (w->flush_event != NULL) {

@@ -10,6 +10,7 @@ struct early;
 struct refusal_list;
 struct reload;
 struct webhooks;
+struct holding;
 
 struct worker {
     struct event_base *base;
@@ -33,6 +34,8 @@ struct worker {
     struct early *early;           /* early.c */
     struct reload *reload;         /* reload.c */
     struct archive *archive;       /* NULL: finished notices stay in Redis */
+    struct holding *holding;       /* works that wait for room at a gateway */
+    int64_t flush_mono_ms;         /* of this turn of the loop */
     uint64_t random;
     bool draining;
     bool drained;
