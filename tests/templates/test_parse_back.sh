@@ -1,4 +1,5 @@
 #!/bin/bash
+# run-tests: timeout=600
 # Hostile values in finished mails, parsed back with npm mailparser, parse5 (a DOM) and html-validate; the Mustache engine beside npm mustache.
 # shellcheck source=tests/support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
