@@ -63,7 +63,9 @@ static int check_uri(const struct evhttp_uri *uri, bool allow_insecure, struct e
         return err_member(err, "url", "must not hold a # part");
     }
     if (strcasecmp(scheme, "http") == 0 && !allow_insecure) {
-        return err_member(err, "url", "is plain http; use https, or set allow_insecure: true for this gateway");
+        return err_member(err, "url",
+                          "is plain http; use https, or set allow_insecure: true for this gateway (a description file then takes the "
+                          "address as a {{variable}})");
     }
     return 0;
 }
