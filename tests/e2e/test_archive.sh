@@ -89,6 +89,7 @@ it_still_finds_them() {
 
 it_has_doctor_look_at_the_directory() {
     contains "$(ctl --json doctor | json - '[f for f in d if f["check"] == "archive"][0]')" "$T/archive" 'doctor'
+    equal true "$(ctl --json doctor | json - '[f["ok"] for f in d if f["check"] == "conservation"][0]')" 'records counted'
     chmod 755 "$T/archive"
     equal 1 "$(status_of ctl doctor)" 'doctor when others may read it'
     contains "$(cat "$T/out")" 'chmod 700' 'what to do'
