@@ -1,5 +1,5 @@
-/* test_http_kannel: the kannel description against Kannel itself, with its own fake SMSC, and Kannel's delivery reports against the
- * listener.
+/* test_http_kannel: the kannel description against Kannel itself, with its own fake SMSC and with an SMPP centre made of npm smpp behind it
+ * (tests/support/smsc.js), and Kannel's delivery reports against the listener.
  *
  * Kannel binds every interface, so each test lives in a network namespace of its own, where there is only loopback. Skipped where
  * Kannel is not installed or no namespace can be made. */
@@ -7,6 +7,7 @@
 #include "channels/http.h"
 #include "channels/listener.h"
 #include "tests/support/http_kit.h"
+#include "tests/support/oracle.h"
 #include "tests/support/server.h"
 #include "tests/support/shell.h"
 
@@ -25,21 +26,15 @@
 
 #include <cmocka.h>
 
-enum { SMSC_PORT = 10001, SENDSMS_PORT = 13013, RECEIPT_PORT = 18085, SMSBOX_PORT = 13001 };
+enum { SMSC_PORT = 10001, SENDSMS_PORT = 13013, RECEIPT_PORT = 18085, SMSBOX_PORT = 13001, SMPP_PORT = 2775 };
 
-static const char kannel_conf[] = "group = core\n"
+static const char common_conf[] = "group = core\n"
                                   "admin-port = 13000\n"
                                   "smsbox-port = 13001\n"
                                   "admin-password = x\n"
                                   "box-allow-ip = 127.0.0.1\n"
                                   "box-deny-ip = *.*.*.*\n"
                                   "dlr-storage = internal\n"
-                                  "\n"
-                                  "group = smsc\n"
-                                  "smsc = fake\n"
-                                  "smsc-id = fake\n"
-                                  "port = 10001\n"
-                                  "connect-allow-ip = 127.0.0.1\n"
                                   "\n"
                                   "group = smsbox\n"
                                   "bearerbox-host = 127.0.0.1\n"
@@ -51,14 +46,33 @@ static const char kannel_conf[] = "group = core\n"
                                   "\n"
                                   "group = sms-service\n"
                                   "keyword = default\n"
-                                  "text = none\n";
+                                  "text = none\n"
+                                  "\n";
+
+static const char fake_conf[] = "group = smsc\n"
+                                "smsc = fake\n"
+                                "smsc-id = fake\n"
+                                "port = 10001\n"
+                                "connect-allow-ip = 127.0.0.1\n";
+static const char smpp_conf[] = "group = smsc\n"
+                                "smsc = smpp\n"
+                                "smsc-id = npm\n"
+                                "host = 127.0.0.1\n"
+                                "port = 2775\n"
+                                "transceiver-mode = true\n"
+                                "smsc-username = reachd\n"
+                                "smsc-password = smpppass\n"
+                                "system-type = VMA\n"
+                                "reconnect-delay = 1\n";
+
+static bool smpp_is_there;
 
 struct bench {
     struct http_kit kit;
     char dir[40];
     pid_t bearerbox;
     pid_t smsbox;
-    pid_t fakesmsc;
+    pid_t fakesmsc; /* or the SMPP centre */
     struct listener_settings listener_settings;
     struct listener *listener;
     char ref[128];
@@ -89,12 +103,12 @@ static pid_t start(const struct bench *bench, const char *log, char *const *argv
     return server_start(argv, path);
 }
 
-static void start_kannel(struct bench *bench) {
+static void start_kannel(struct bench *bench, const char *smsc_conf) {
     char conf[80];
     (void)snprintf(conf, sizeof conf, "%s/kannel.conf", bench->dir);
     FILE *file = fopen(conf, "w");
     assert_non_null(file);
-    assert_true(fputs(kannel_conf, file) >= 0);
+    assert_true(fputs(common_conf, file) >= 0 && fputs(smsc_conf, file) >= 0);
     assert_int_equal(fclose(file), 0);
     char bearerbox[] = "bearerbox";
     char smsbox[] = "smsbox";
@@ -129,12 +143,12 @@ static void on_take(void *ctx, const char *gateway, const struct provider_receip
 
 static const struct listener_handlers handlers = {.take = on_take};
 
-static void begin(struct bench *bench) {
+static void begin_with(struct bench *bench, const char *smsc_conf) {
     memset(bench, 0, sizeof *bench);
     assert_int_equal(fence(), 0); /* a fresh network: Kannel cannot bind a port that was used a moment ago */
     (void)snprintf(bench->dir, sizeof bench->dir, "/tmp/reach_test_kannel_XXXXXX");
     assert_non_null(mkdtemp(bench->dir));
-    start_kannel(bench);
+    start_kannel(bench, smsc_conf);
     http_kit_init(&bench->kit);
     const char *secret = http_kit_file(&bench->kit, "p4ss\n"); /* files[0] */
     const char *receipt_secret = http_kit_file(&bench->kit, "receipt-s3cret\n");
@@ -154,6 +168,10 @@ static void begin(struct bench *bench) {
         listener_load(bench->listener, &bench->kit.settings, 1, &at_fault, &err) != 1) {
         fail_msg("%s", err.text);
     }
+}
+
+static void begin(struct bench *bench) {
+    begin_with(bench, fake_conf);
 }
 
 static void end(struct bench *bench) {
@@ -213,6 +231,34 @@ static void smsc_that_is_down_gives_sent_but_no_delivery(void **state) {
     end(&bench);
 }
 
+static void start_smpp_smsc(struct bench *bench) {
+    char *argv[] = {(char[]){"node"}, (char[]){"tests/support/smsc.js"}, (char[]){"2775"}, NULL};
+    bench->fakesmsc = start(bench, "smsc.log", argv);
+    assert_true(server_wait(bench->fakesmsc, SMPP_PORT));
+}
+
+static void message_passes_an_smpp_centre_and_its_delivery_report_comes_back(void **state) {
+    (void)state;
+    if (!smpp_is_there) {
+        (void)printf("skipped: the packages of tests/package.json are not there\n");
+        skip();
+    }
+    struct bench bench;
+    begin_with(&bench, smpp_conf);
+    /* The centre is down: taken by Kannel ("3: Queued"), and nobody says delivered. */
+    const struct outcome *outcome = http_kit_deliver(&bench.kit, &http_kit_message);
+    http_kit_assert_outcome(outcome, OUTCOME_SENT, BLAME_NONE);
+    wait_receipt(&bench, 500);
+    assert_string_equal(bench.status, "");
+    /* It comes up: Kannel hands the message over, and the report that follows is ours. */
+    start_smpp_smsc(&bench);
+    wait_receipt(&bench, 60000);
+    assert_string_equal(bench.ref, http_kit_message.key);
+    assert_string_equal(bench.status, "delivered");
+    assert_true(log_holds(&bench, "smsc.log", "took 441632960001 coding 0: Your mailbox password was disabled."));
+    end(&bench);
+}
+
 static void wrong_password_is_trouble_with_the_account(void **state) {
     (void)state;
     struct bench bench;
@@ -230,6 +276,7 @@ static void wrong_password_is_trouble_with_the_account(void **state) {
 }
 
 int main(void) {
+    smpp_is_there = oracle_is_ready(); /* before the network is fenced off */
     if (fence() < 0) {
         (void)printf("skipped: Kannel is not installed, or no network namespace can be made\n");
         return 77;
@@ -237,6 +284,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(message_reaches_the_fake_smsc_and_its_delivery_report_comes_back),
         cmocka_unit_test(smsc_that_is_down_gives_sent_but_no_delivery),
+        cmocka_unit_test(message_passes_an_smpp_centre_and_its_delivery_report_comes_back),
         cmocka_unit_test(wrong_password_is_trouble_with_the_account),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
