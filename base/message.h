@@ -13,6 +13,7 @@ struct message {
     const char *key;     /* idempotency key, the same on every resend of this step to this contact point; [0-9a-f] */
     const char *to;      /* the address for the wire: canonical mailbox, E.164 number, token, login */
     const char *to_name; /* the customer's name, or NULL */
+    uint64_t attempt;    /* tells this attempt from every other; 0: nobody will ask for it again */
     const char *customer_id;
     const char *locale;    /* the locale the words are in, BCP 47 */
     int64_t created_at_ms; /* when the notice was accepted (the Date: of a mail, stable over resends) */

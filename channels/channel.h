@@ -62,7 +62,11 @@ struct channel_env {
     struct event_base *base;
     const struct clock *clock;
     const char *libexec_dir; /* where helper executables (reachd-mailer) are */
-    const char *state_dir;   /* private directory for sockets and the like, or NULL */
+    const char
+        *state_path; /* how the paths of files begin in which a driver keeps what must outlive this process; NULL: it keeps nothing */
+    /* Told while a gateway is opened: what an attempt of an earlier process came to, whose answer may not have been recorded. NULL: nobody
+     * wants to know. `outcome` is borrowed. */
+    void (*remember)(void *ctx, const char *notice_id, uint64_t attempt, const struct outcome *outcome);
     /* Stores a website record (banner) until expires_at_ms under the customer's id; done() as for send. Given by the dispatcher, since
      * channels know nothing of Redis. 0, or -1 with *err. */
     int (*put_banner)(void *ctx, const struct message *message, channel_done_fn *done, void *done_ctx, struct err *err);
@@ -86,7 +90,8 @@ struct channel_driver {
      * attempt that has not begun on the wire by then must not begin (outcome retry). */
     int (*send)(struct gateway *gateway, const struct message *message, int64_t not_after_mono_ms, channel_done_fn *done, void *ctx,
                 struct err *err);
-    /* Ends a batch: everything held back starts now. */
+    /* Ends a batch: everything held back starts now. What was told through `done` before the flush before this one is put down by now: a
+     * driver need not remember it any longer. */
     void (*flush)(struct gateway *gateway);
     /* Appends what a gateway with these settings would hand over for the message, byte for byte, where that is more than its text; NULL: it
      * is the text. Sends nothing. 0, or -1 with *err. */

@@ -257,7 +257,7 @@ static int start_mailers(struct gateway *gateway, struct err *err) {
         return err_no_memory(err);
     }
     while (gateway->n_mailers < (size_t)gateway->settings->mailers) {
-        struct smtp_mailer *mailer = smtp_mailer_new(&gateway->config, err);
+        struct smtp_mailer *mailer = smtp_mailer_new(&gateway->config, gateway->n_mailers, err);
         if (mailer == NULL) {
             return -1;
         }
@@ -380,7 +380,7 @@ static int smtp_send(struct gateway *gateway, const struct message *message, int
         .data = gateway->mail.data,
         .data_len = gateway->mail.len,
     };
-    return smtp_mailer_send(mailer, &mail, done, ctx, err);
+    return smtp_mailer_send(mailer, &mail, message, done, ctx, err);
 }
 
 static void smtp_flush(struct gateway *gateway) {

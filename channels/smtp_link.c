@@ -4,6 +4,29 @@
 
 #include <string.h>
 
+size_t smtp_board_bytes(uint32_t n) {
+    return sizeof(struct smtp_board) + n * sizeof(struct smtp_board_slot);
+}
+
+void smtp_board_outcome(const struct smtp_board_slot *slot, const char *why, struct outcome *outcome) {
+    char code[sizeof slot->code + 1] = "";
+    switch (slot->progress) {
+    case SMTP_ANSWERED:
+        memcpy(code, slot->code, sizeof slot->code); /* whoever wrote it may have been killed */
+        if (slot->kind <= OUTCOME_UNKNOWN && slot->blame <= BLAME_ACCOUNT) {
+            outcome_set(outcome, (enum outcome_kind)slot->kind, (enum outcome_blame)slot->blame, code,
+                        "%s after the server's answer, which it had noted", why);
+            return;
+        }
+        outcome_set(outcome, OUTCOME_UNKNOWN, BLAME_NONE, NULL, "%s, and what it had noted makes no sense", why);
+        return;
+    case SMTP_DOUBT:
+        outcome_set(outcome, OUTCOME_UNKNOWN, BLAME_NONE, NULL, "%s after the end of the message and before the server's answer", why);
+        return;
+    default: outcome_set(outcome, OUTCOME_RETRY, BLAME_NONE, NULL, "%s before the message was sent", why);
+    }
+}
+
 int smtp_put_setup(struct buf *out, const struct smtp_setup *setup) {
     size_t mark = frame_begin(out, SMTP_FRAME_SETUP);
     frame_put_str(out, setup->host);

@@ -7,8 +7,9 @@
  *       │ QUIT                             ──▶ │ ends its sessions politely and exits
  *
  * The board has an entry per slot, in memory that both map. The mailer writes there how far a mail has come, before the bytes
- * that make it true leave the machine. When a mailer dies, by whatever cause, the board says for each unanswered mail
- * whether the server can have accepted it. */
+ * that make it true leave the machine, and what the server answered, before it is told. When a mailer dies, by whatever cause, the board
+ * says for each mail whether the server can have accepted it; and where it is a file, the next reachd reads there what the last one
+ * was not told any more. */
 #ifndef REACH_CHANNELS_SMTP_LINK_H
 #define REACH_CHANNELS_SMTP_LINK_H
 
@@ -19,6 +20,8 @@
 
 /* The descriptors a mailer is started with. */
 enum { SMTP_LINK_FD = 3, SMTP_BOARD_FD = 4 };
+
+enum { SMTP_NOTICE_MAX = 128, SMTP_REF_MAX = 39 }; /* characters of a notice's id, of a message's key */
 
 enum smtp_frame {
     SMTP_FRAME_SETUP = 'S',
@@ -33,14 +36,35 @@ enum smtp_frame {
 enum smtp_progress {
     SMTP_WAITING, /* nothing of it has been sent */
     SMTP_BEGUN,   /* its transaction is open; the server has not seen the end of the message */
-    SMTP_DOUBT    /* the end of the message is on its way: until the answer comes the server may have accepted it */
+    SMTP_DOUBT,   /* the end of the message is on its way: until the answer comes the server may have accepted it */
+    SMTP_ANSWERED /* the answer stands in the slot */
 };
 
-/* One slot of the board. The mailer writes, reachd reads and clears it before a slot is used. */
+/* One slot of the board. The mailer writes, reachd reads, and fills in the first three before it hands the mail over. */
 struct smtp_board_slot {
+    uint64_t attempt; /* whose mail it is; 0: nobody's */
+    char notice[SMTP_NOTICE_MAX + 1];
+    char ref[SMTP_REF_MAX + 1];     /* its key */
+    char code[32];                  /* of the answer */
+    unsigned char kind, blame;      /* of the answer: enum outcome_kind, enum outcome_blame */
+    _Atomic unsigned char progress; /* enum smtp_progress; written after what it stands for */
     _Atomic int64_t taken_ms;       /* CLOCK_BOOTTIME when a session took the mail up; 0: it waits */
-    _Atomic unsigned char progress; /* enum smtp_progress */
 };
+
+/* The board as it lies in memory or in its file. */
+struct smtp_board {
+    char magic[16];
+    uint32_t slot_bytes;
+    uint32_t n_slots;
+    struct smtp_board_slot slots[];
+};
+
+/* Bytes of a board of n slots. */
+size_t smtp_board_bytes(uint32_t n);
+
+/* The answer in a slot that is SMTP_ANSWERED, with `why` for its reason and without its ref, or what its progress means where the mailer is
+ * gone: retry, or unknown where it is in doubt. */
+void smtp_board_outcome(const struct smtp_board_slot *slot, const char *why, struct outcome *outcome);
 
 /* How a connection is protected. */
 enum smtp_tls { SMTP_TLS_REQUIRED, SMTP_TLS_LOOPBACK_PLAINTEXT };

@@ -7,8 +7,9 @@
  *                                               └──▶ spawn
  *
  * A mail belongs to a slot from send to answer. When the process is gone, the board (shared memory, written by the mailer ahead
- * of the facts) settles every slot that has no answer: `unknown` where the end of the message had been let out, `retry` in all
- * other cases. Answers that the mailer had written before it died are read first and count.
+ * of the facts) settles every slot whose answer has not come: the answer itself where the mailer had noted it, `unknown` where the end of
+ * the message had been let out, `retry` in all other cases. The board is a file where env->state_path says so; then all of this holds for
+ * the next reachd too, but for what was in doubt, which it knows to be unknown anyway.
  *
  * Guarantees: nothing here blocks the loop (except the bounded wait of smtp_mailer_await() and of a polite close); each mail is
  * answered exactly once. A hanging process is killed: a mail was taken up longer ago than its deadline and hang_ms, or
@@ -23,6 +24,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -42,6 +44,7 @@ enum {
     BACKOFF_MAX_MS = 30000,
     STABLE_MS = 5000, /* a process that lived this long starts again at once */
     POLITE_MS = 300,
+    STARTS_MAX = 5, /* while a gateway is opened */
 };
 
 enum mailer_state { MAILER_DOWN, MAILER_STARTING, MAILER_UP };
@@ -63,9 +66,12 @@ struct smtp_mailer {
     struct buf out;
     size_t out_sent;
     int board_fd;
-    struct smtp_board_slot *board;
+    struct smtp_board *whole_board;
+    struct smtp_board_slot *board; /* its slots */
     struct slot *slots;
     uint32_t free_slot; /* n_slots: none */
+    uint32_t *told[2];  /* slots answered since the last flush, and since the one before; n_slots each */
+    size_t n_told[2];
     size_t n_in_flight;
     int64_t started_ms;
     int64_t heard_ms; /* when it last answered or was given work while idle */
@@ -85,7 +91,26 @@ int smtp_mailer_pid(const struct smtp_mailer *mailer) {
     return (int)mailer->pid;
 }
 
+/* What fits; formats are too dear for every mail. */
+static void copy(char *out, size_t cap, const char *text) {
+    size_t len = text == NULL ? 0 : strnlen(text, cap - 1);
+    if (len > 0) {
+        memcpy(out, text, len);
+    }
+    out[len] = '\0';
+}
+
 /* ---- slots --------------------------------------------------------------------------------------------------------- */
+static void note_on_board(struct smtp_board_slot *board, const struct message *message) {
+    board->attempt = 0; /* nothing of it counts before all of it is there */
+    board->progress = SMTP_WAITING;
+    board->taken_ms = 0;
+    copy(board->notice, sizeof board->notice, message->notice_id);
+    copy(board->ref, sizeof board->ref, message->key);
+    atomic_signal_fence(memory_order_seq_cst);
+    board->attempt = message->attempt;
+}
+
 static uint32_t take_slot(struct smtp_mailer *mailer, channel_done_fn *done, void *ctx, const char *ref) {
     uint32_t index = mailer->free_slot;
     struct slot *slot = &mailer->slots[index];
@@ -93,8 +118,6 @@ static uint32_t take_slot(struct smtp_mailer *mailer, channel_done_fn *done, voi
     slot->done = done;
     slot->ctx = ctx;
     slot->ref = ref;
-    mailer->board[index].progress = SMTP_WAITING;
-    mailer->board[index].taken_ms = 0;
     if (mailer->n_in_flight++ == 0) {
         mailer->heard_ms = now_ms();
     }
@@ -111,10 +134,25 @@ static void free_slot(struct smtp_mailer *mailer, uint32_t index) {
 static void answer(struct smtp_mailer *mailer, uint32_t index, struct outcome *outcome) {
     struct slot slot = mailer->slots[index];
     free_slot(mailer, index);
-    size_t len = strnlen(slot.ref, sizeof outcome->ref - 1);
-    memcpy(outcome->ref, slot.ref, len);
-    outcome->ref[len] = '\0';
+    copy(outcome->ref, sizeof outcome->ref, slot.ref);
+    if (mailer->n_told[0] < n_slots(mailer)) {
+        mailer->told[0][mailer->n_told[0]++] = index;
+    }
     slot.done(slot.ctx, outcome);
+}
+
+/* Who was told an answer has put it down by the second flush after that (channel.h): it need not be told to the next reachd. */
+static void wipe_told(struct smtp_mailer *mailer) {
+    uint32_t *older = mailer->told[1];
+    for (size_t i = 0; i < mailer->n_told[1]; i++) {
+        if (mailer->slots[older[i]].done == NULL) {
+            mailer->board[older[i]].attempt = 0;
+        }
+    }
+    mailer->told[1] = mailer->told[0];
+    mailer->n_told[1] = mailer->n_told[0];
+    mailer->told[0] = older;
+    mailer->n_told[0] = 0;
 }
 
 /* The process is gone: what the board says is all there is to know. */
@@ -124,11 +162,7 @@ static void settle_slots(struct smtp_mailer *mailer, const char *why) {
         if (mailer->slots[i].done == NULL) {
             continue;
         }
-        if (mailer->board[i].progress == SMTP_DOUBT) {
-            outcome_set(&outcome, OUTCOME_UNKNOWN, BLAME_NONE, NULL, "%s after the end of the message and before the server's answer", why);
-        } else {
-            outcome_set(&outcome, OUTCOME_RETRY, BLAME_NONE, NULL, "%s before the message was sent", why);
-        }
+        smtp_board_outcome(&mailer->board[i], why, &outcome);
         answer(mailer, i, &outcome);
     }
 }
@@ -204,6 +238,8 @@ static void plan_restart(struct smtp_mailer *mailer) {
     (void)evtimer_add(mailer->restart, &delay); /* fails only without memory; the watch starts it then */
 }
 
+static void send_out(struct smtp_mailer *mailer);
+
 static void on_restart(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
@@ -213,7 +249,7 @@ static void on_restart(evutil_socket_t fd, short what, void *arg) {
         log_error("gateway %s: %s", mailer->config->gateway_name, err.text);
         plan_restart(mailer);
     } else {
-        smtp_mailer_flush(mailer);
+        send_out(mailer);
     }
 }
 
@@ -309,6 +345,11 @@ static void read_rest(struct smtp_mailer *mailer) {
 
 /* ---- frames out ---------------------------------------------------------------------------------------------------- */
 void smtp_mailer_flush(struct smtp_mailer *mailer) {
+    send_out(mailer);
+    wipe_told(mailer);
+}
+
+static void send_out(struct smtp_mailer *mailer) {
     while (mailer->fd >= 0 && mailer->out_sent < mailer->out.len) {
         ssize_t n = send(mailer->fd, mailer->out.data + mailer->out_sent, mailer->out.len - mailer->out_sent, MSG_NOSIGNAL);
         if (n < 0) {
@@ -326,18 +367,20 @@ void smtp_mailer_flush(struct smtp_mailer *mailer) {
 static void on_writable(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
-    smtp_mailer_flush(arg);
+    send_out(arg);
 }
 
 size_t smtp_mailer_load(const struct smtp_mailer *mailer) {
     return mailer->state == MAILER_DOWN || mailer->free_slot == n_slots(mailer) ? SIZE_MAX : mailer->n_in_flight;
 }
 
-int smtp_mailer_send(struct smtp_mailer *mailer, struct smtp_mail *mail, channel_done_fn *done, void *ctx, struct err *err) {
+int smtp_mailer_send(struct smtp_mailer *mailer, struct smtp_mail *mail, const struct message *message, channel_done_fn *done, void *ctx,
+                     struct err *err) {
     if (smtp_mailer_load(mailer) == SIZE_MAX) {
         return err_set(err, ERR_CONFLICT, "the mailer cannot take another mail now");
     }
     mail->slot = mailer->free_slot;
+    note_on_board(&mailer->board[mail->slot], message); /* before the mailer can hear of it */
     if (smtp_put_mail(&mailer->out, mail) != 0) {
         return mailer->out.failed ? err_no_memory(err) : err_set(err, ERR_LIMIT, "the mail is too large");
     }
@@ -345,7 +388,7 @@ int smtp_mailer_send(struct smtp_mailer *mailer, struct smtp_mail *mail, channel
     assert(slot == mail->slot);
     (void)slot;
     if (mailer->out.len - mailer->out_sent > FLUSH_BYTES) {
-        smtp_mailer_flush(mailer);
+        send_out(mailer);
     }
     return 0;
 }
@@ -380,7 +423,9 @@ static void on_watch(evutil_socket_t fd, short what, void *arg) {
 /* ---- opening and closing ------------------------------------------------------------------------------------------- */
 static int make_slots(struct smtp_mailer *mailer, struct err *err) {
     mailer->slots = calloc(n_slots(mailer), sizeof *mailer->slots);
-    if (mailer->slots == NULL) {
+    mailer->told[0] = calloc(n_slots(mailer), sizeof *mailer->told[0]);
+    mailer->told[1] = calloc(n_slots(mailer), sizeof *mailer->told[1]);
+    if (mailer->slots == NULL || mailer->told[0] == NULL || mailer->told[1] == NULL) {
         return err_no_memory(err);
     }
     for (uint32_t i = 0; i < n_slots(mailer); i++) {
@@ -407,19 +452,52 @@ static void release(struct smtp_mailer *mailer) {
     if (mailer->watch != NULL) {
         event_free(mailer->watch);
     }
-    if (mailer->board != NULL) {
-        (void)munmap(mailer->board, n_slots(mailer) * sizeof *mailer->board);
+    if (mailer->whole_board != NULL) {
+        (void)munmap(mailer->whole_board, smtp_board_bytes(n_slots(mailer)));
     }
     if (mailer->board_fd >= 0) {
+        if (ftruncate(mailer->board_fd, 0) != 0) { /* everything on it has been told; told again it does no harm */
+            log_warning("gateway %s: the board of a mailer cannot be emptied: %s", mailer->config->gateway_name, strerror(errno));
+        }
         (void)close(mailer->board_fd);
     }
     free(mailer->slots);
+    free(mailer->told[0]);
+    free(mailer->told[1]);
     buf_fini(&mailer->in);
     buf_fini(&mailer->out);
     free(mailer);
 }
 
-struct smtp_mailer *smtp_mailer_new(const struct smtp_mailer_config *config, struct err *err) {
+/* What a mailer of an earlier process knew: not what was in doubt, which whoever takes the notice up knows to be unknown. */
+static void on_left(void *ctx, const struct smtp_board_slot *slot) {
+    const struct smtp_mailer *mailer = ctx;
+    const struct channel_env *env = mailer->config->env;
+    struct outcome outcome;
+    smtp_board_outcome(slot, "reachd ended", &outcome);
+    copy(outcome.ref, sizeof outcome.ref, slot->ref);
+    if (env->remember != NULL && outcome.kind != OUTCOME_UNKNOWN) {
+        env->remember(env->ctx, slot->notice, slot->attempt, &outcome);
+    }
+}
+
+static int make_board(struct smtp_mailer *mailer, size_t number, struct err *err) {
+    char path[PATH_MAX];
+    const char *begin = mailer->config->env->state_path;
+    size_t at = (size_t)snprintf(path, sizeof path, "%s.", begin != NULL ? begin : "");
+    int n = snprintf(path + at, sizeof path - at, "%s.%zu.board", mailer->config->gateway_name, number);
+    if (n < 0 || (size_t)n >= sizeof path - at) {
+        return err_set(err, ERR_LIMIT, "the path of a mailer's board is too long");
+    }
+    for (char *slash = path + at; (slash = strchr(slash, '/')) != NULL;) {
+        *slash = '_'; /* a gateway may have one in its name */
+    }
+    mailer->whole_board = smtp_process_board(n_slots(mailer), begin != NULL ? path : NULL, on_left, mailer, &mailer->board_fd, err);
+    mailer->board = mailer->whole_board != NULL ? mailer->whole_board->slots : NULL;
+    return mailer->board != NULL ? 0 : -1;
+}
+
+struct smtp_mailer *smtp_mailer_new(const struct smtp_mailer_config *config, size_t number, struct err *err) {
     struct smtp_mailer *mailer = calloc(1, sizeof *mailer);
     if (mailer == NULL) {
         (void)err_no_memory(err);
@@ -429,8 +507,7 @@ struct smtp_mailer *smtp_mailer_new(const struct smtp_mailer_config *config, str
     mailer->pid = -1;
     mailer->fd = mailer->board_fd = -1;
     mailer->backoff_ms = BACKOFF_FIRST_MS;
-    if (make_slots(mailer, err) != 0 || (mailer->board = smtp_process_board(n_slots(mailer), &mailer->board_fd, err)) == NULL ||
-        make_timers(mailer, err) != 0 || start(mailer, err) != 0) {
+    if (make_slots(mailer, err) != 0 || make_board(mailer, number, err) != 0 || make_timers(mailer, err) != 0 || start(mailer, err) != 0) {
         release(mailer);
         return NULL;
     }
@@ -439,15 +516,21 @@ struct smtp_mailer *smtp_mailer_new(const struct smtp_mailer_config *config, str
 }
 
 int smtp_mailer_await(struct smtp_mailer *mailer, int64_t until_mono_ms, struct err *err) {
+    int starts = 1;
     while (mailer->state == MAILER_STARTING) {
         int64_t left_ms = until_mono_ms - now_ms();
         struct pollfd pollfd = {.fd = mailer->fd, .events = POLLIN};
         if (left_ms <= 0 || (poll(&pollfd, 1, (int)left_ms) < 0 && errno != EINTR)) {
             return err_set(err, ERR_SYSTEM, "the mailer process does not answer");
         }
-        if (pollfd.revents != 0 && (read_some(mailer) < 0 || take_frames(mailer) != 0)) {
+        if (pollfd.revents == 0 || (read_some(mailer) >= 0 && take_frames(mailer) == 0)) {
+            continue;
+        }
+        bury(mailer);
+        if (mailer->fatal[0] != '\0' || starts++ == STARTS_MAX || start(mailer, err) != 0) { /* killed? it may be better luck */
             break;
         }
+        smtp_mailer_flush(mailer);
     }
     if (mailer->state == MAILER_UP) {
         return 0;

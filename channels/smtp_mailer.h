@@ -14,8 +14,9 @@ struct smtp_mailer_config {
     int64_t hang_ms;         /* beyond a mail's deadline: then the process is taken to hang */
 };
 
-/* Starts the process and queues its set-up. `config` is borrowed for the mailer's life. NULL with *err. */
-struct smtp_mailer *smtp_mailer_new(const struct smtp_mailer_config *config, struct err *err);
+/* Starts the process and queues its set-up; tells config->env->remember what an earlier process's mailer of that number has noted.
+ * `config` is borrowed for the mailer's life. NULL with *err. */
+struct smtp_mailer *smtp_mailer_new(const struct smtp_mailer_config *config, size_t number, struct err *err);
 
 /* Waits (this blocks; only for opening a gateway) until the process says that it is ready. 0; -1 with *err: what it says is wrong, or
  * that it said nothing until until_mono_ms (clock_system). */
@@ -24,9 +25,10 @@ int smtp_mailer_await(struct smtp_mailer *mailer, int64_t until_mono_ms, struct 
 /* How many mails it has; SIZE_MAX where it cannot take another one now (starting again, or full). */
 size_t smtp_mailer_load(const struct smtp_mailer *mailer);
 
-/* Takes a mail (copied but for its id, which stays borrowed until `done`; `slot` is set here). `done` will be called exactly once, from the
- * loop or from smtp_mailer_close(). 0, or -1 with *err: not taken. */
-int smtp_mailer_send(struct smtp_mailer *mailer, struct smtp_mail *mail, channel_done_fn *done, void *ctx, struct err *err);
+/* Takes a mail (copied but for its id, which stays borrowed until `done`; `slot` is set here) that was made of `message`. `done` will be
+ * called exactly once, from the loop or from smtp_mailer_close(). 0, or -1 with *err: not taken. */
+int smtp_mailer_send(struct smtp_mailer *mailer, struct smtp_mail *mail, const struct message *message, channel_done_fn *done, void *ctx,
+                     struct err *err);
 
 /* Starts what has been taken. */
 void smtp_mailer_flush(struct smtp_mailer *mailer);

@@ -7,8 +7,14 @@
 
 #include <sys/types.h>
 
-/* Makes a board of n entries in shared memory. The caller unmaps it (n * sizeof entry) and closes *fd_r. NULL with *err. */
-struct smtp_board_slot *smtp_process_board(uint32_t n, int *fd_r, struct err *err);
+/* Called for each slot of a board that an earlier process has left. */
+typedef void smtp_board_fn(void *ctx, const struct smtp_board_slot *slot);
+
+/* Makes a board of n slots in shared memory, or in the file `path` (mode 600), which is locked as long as this process or a mailer of it
+ * lives; what an earlier process left there is shown to `left` first. The mailers of a process that died may still wait for answers: waits
+ * for them a few seconds (this blocks; only for opening a gateway), and then leaves them their file and makes another. The caller
+ * unmaps it (smtp_board_bytes(n)) and closes *fd_r. NULL with *err. */
+struct smtp_board *smtp_process_board(uint32_t n, const char *path, smtp_board_fn *left, void *ctx, int *fd_r, struct err *err);
 
 /* Starts <libexec_dir>/reachd-mailer with the board at SMTP_BOARD_FD and one end of a socketpair at SMTP_LINK_FD; *fd_r is the other
  * end, non-blocking. `name` is its only argument, for process lists. 0; -1 with *err and *pid_r, *fd_r = -1. */

@@ -8,7 +8,8 @@
  * to outlive the machine too. A line: SipHash of the rest, token, id, outcome as JSON (without its reason,
  * which is the provider's own text and may say anything). Two files take turns: one is emptied and
  * taken into use when the other has grown to a quarter of the limit and nothing in it is open; the rest is for what one turn brings. What
- * was loaded and is not dealt with is written over into the fresh file, so it survives however often reachd is killed.
+ * was loaded and is not dealt with is written over into the fresh file, so it survives however often reachd is killed; before anything
+ * was loaded no file is emptied.
  *
  * Guarantees: what is found was written whole, by us, for this token; the token makes replaying harmless (a record that has moved on
  * has another one). How it fails: a full disk or a journal that has grown to its limit keeps nothing more, which is told once; those
@@ -39,8 +40,7 @@ static int system_error(struct err *err, const char *path) {
     return err_set(err, ERR_SYSTEM, "journal: %s: %s", path, strerror(errno));
 }
 
-/* A name of ours for a consumer, whose own may hold anything. */
-static void file_name(char *out, size_t cap, const char *directory, const char *consumer, const char *suffix) {
+void journal_path(char *out, size_t cap, const char *directory, const char *consumer, const char *suffix) {
     size_t at = (size_t)snprintf(out, cap, "%s/", directory);
     for (const char *c = consumer; *c != '\0' && at + 1 < cap; c++) {
         bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '-' || *c == '_';
@@ -51,7 +51,7 @@ static void file_name(char *out, size_t cap, const char *directory, const char *
 
 static int open_one(const char *directory, const char *consumer, const char *suffix, int *fd_r, struct err *err) {
     char path[PATH_MAX];
-    file_name(path, sizeof path, directory, consumer, suffix);
+    journal_path(path, sizeof path, directory, consumer, suffix);
     *fd_r = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     return *fd_r < 0 ? system_error(err, path) : 0;
 }
@@ -209,6 +209,7 @@ static void change_files(struct journal *journal) {
     }
     buf_fini(&over);
     journal->active = next;
+    journal->changed_at_size = journal->files[0].size + journal->files[1].size; /* where that made no room, trying again makes none */
 }
 
 struct journal_mark journal_put(struct journal *journal, const char *id, uint64_t fence, const struct outcome *outcome) {
@@ -218,7 +219,7 @@ struct journal_mark journal_put(struct journal *journal, const char *id, uint64_
     }
     int64_t size = journal->files[0].size + journal->files[1].size;
     bool is_long = journal->files[journal->active].size > journal->size_max / 4 || size + LINE_BYTES > journal->size_max;
-    if (journal->out.len == 0 && is_long) {
+    if (journal->out.len == 0 && is_long && journal->loaded && journal->changed_at_size != size) {
         change_files(journal);
     }
     struct buf json = BUF_INIT;
@@ -343,6 +344,7 @@ size_t journal_load(struct journal *journal) {
     }
     journal_flush(journal);
     drop_lines(journal);
+    journal->loaded = true;
     if (read_files(journal, &len) < 0) {
         log_error("journal: no memory to read it");
         return 0;
@@ -399,7 +401,7 @@ int journal_find(const struct journal *journal, const char *id, uint64_t fence, 
     json_t *root = line == NULL || strcmp(line->id, id) != 0 ? NULL : json_loads(line->json, 0, NULL);
     json_int_t kind = json_integer_value(json_object_get(root, "kind"));
     json_int_t blame = json_integer_value(json_object_get(root, "blame"));
-    if (root == NULL || kind < OUTCOME_SENT || kind >= OUTCOME_UNKNOWN || blame < BLAME_NONE || blame > BLAME_GATEWAY) {
+    if (root == NULL || kind < OUTCOME_SENT || kind >= OUTCOME_UNKNOWN || blame < BLAME_NONE || blame > BLAME_ACCOUNT) {
         json_decref(root);
         return 0;
     }

@@ -33,6 +33,9 @@ struct journal_mark {
  * nothing. NULL with *err: not writable, or another reachd of this name uses it. */
 struct journal *journal_open(struct event_base *base, const struct journal_settings *settings, const char *consumer, struct err *err);
 
+/* The path of a file of that consumer in the directory: "<directory>/<consumer, what is not plain replaced>.<suffix>". */
+void journal_path(char *out, size_t cap, const char *directory, const char *consumer, const char *suffix);
+
 /* Waits until all of it is on the disk (bounded by the disk alone), and closes. */
 void journal_close(struct journal *journal);
 

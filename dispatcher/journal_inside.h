@@ -42,6 +42,8 @@ struct journal {
     unsigned active;
     struct buf out; /* put down, not written yet */
     bool told_full; /* or broken: told once */
+    bool loaded;    /* journal_load() knows what the files hold */
+    int64_t changed_at_size;
 
     /* how old what is open is, in ticks of the timer */
     struct event *timer;

@@ -24,6 +24,7 @@
 #include "dispatcher/worker_inside.h"
 
 #include <event2/event.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +154,7 @@ static bool still_allowed(const struct work *work, const struct worker *w, struc
 static void send_now(struct worker *w, struct work *work) {
     struct outcome outcome;
     struct err err;
+    work->message.attempt = work->fence;
     if (!still_allowed(work, w, &outcome)) {
         work_leave_place(work, &w->place);
         take_outcome(work, &outcome);
@@ -411,13 +413,27 @@ static int load_place(struct worker *w, const struct settings *settings, struct 
     return w->place.gateways == NULL ? -1 : 0;
 }
 
-static int open_journal(struct worker *w, const struct journal_settings *settings, struct err *err) {
+/* What an attempt of an earlier reachd came to: the journal knows it from now on. */
+static void remember(void *ctx, const char *notice_id, uint64_t attempt, const struct outcome *outcome) {
+    const struct worker *w = ctx;
+    struct journal_mark mark = journal_put(w->place.journal, notice_id, attempt, outcome);
+    journal_recorded(&mark);
+}
+
+static int open_journal(struct worker *w, const struct journal_settings *settings, struct arena *arena, struct err *err) {
+    char path[PATH_MAX];
     if (settings->directory == NULL) {
         log_warning("no journal.directory is set: what gateways answer while Redis is away is unknown to the next reachd");
         return 0;
     }
     w->place.journal = journal_open(w->base, settings, queue_consumer(w->queue), err);
-    return w->place.journal == NULL ? -1 : 0;
+    if (w->place.journal == NULL) {
+        return -1;
+    }
+    journal_path(path, sizeof path, settings->directory, queue_consumer(w->queue), "gateway");
+    w->env.state_path = arena_strdup(arena, path);
+    w->env.remember = remember;
+    return w->env.state_path == NULL ? err_no_memory(err) : 0;
 }
 
 struct worker *worker_new(struct event_base *base, const struct clock *clock, const struct settings *settings, const char *libexec_dir,
@@ -435,8 +451,10 @@ struct worker *worker_new(struct event_base *base, const struct clock *clock, co
     w->flush_event = event_new(base, -1, 0, on_flush, w);
     if (w->flush_event == NULL) {
         (void)err_no_memory(err);
-    } else if (load_place(w, settings, arena, err) == 0 && open_queue(w, settings, err) == 0 && holding_start(w, err) == 0 &&
-               open_journal(w, &settings->journal, err) == 0 && webhooks_new(base, clock, w->queue, settings, &w->webhooks, err) >= 0) {
+    } else if (open_queue(w, settings, err) == 0 && open_journal(w, &settings->journal, arena, err) == 0 &&
+               load_place(w, settings, arena, err) == 0 && holding_start(w, err) == 0 &&
+               webhooks_new(base, clock, w->queue, settings, &w->webhooks, err) >= 0) {
+        journal_flush(w->place.journal);
         live_words_announce(w);
         return w;
     }

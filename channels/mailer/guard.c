@@ -18,7 +18,7 @@
  * message goes out from where it lies, under the same watch. (With BDAT the library's count of bytes must be true: there it gets the
  * message.)
  *
- * Before the bytes that end a message are let out, the board is set to "in doubt". Nothing else may ever set it back. */
+ * Before the bytes that end a message are let out, the board is set to "in doubt". Once they may leave, only the answer ends that. */
 #include "channels/mailer/guard.h"
 
 #include "base/clock.h"
@@ -38,6 +38,11 @@
 #include <unistd.h>
 
 static _Thread_local struct guard *current;
+static _Atomic bool end_nothing;
+
+void guard_end_nothing(void) {
+    end_nothing = true;
+}
 
 void guard_enter(struct guard *guard) {
     guard->fd = -1;
@@ -261,6 +266,10 @@ static int may_send(struct guard *guard, const char *data, size_t len, struct sm
             return smtp_wire_fail(wire, "its time was over before the message could be ended");
         }
         guard->board->progress = SMTP_DOUBT;
+        if (end_nothing) { /* asked after the board was written: whoever waits for doubts to end sees this one or stops it here */
+            guard->board->progress = SMTP_BEGUN;
+            return smtp_wire_fail(wire, "reachd ended before the message did");
+        }
     }
     return 0;
 }

@@ -40,6 +40,9 @@ void guard_leave(void);
 /* The next transaction is for the mail in this slot; it has time_ms from now. */
 void guard_begin_mail(struct guard *guard, struct smtp_board_slot *board, int64_t time_ms, int64_t not_after_ms);
 
+/* From now on no message is ended, on any connection; those whose end has left may still get their answer. */
+void guard_end_nothing(void);
+
 /* The library is about to write the message. Returns what it is to write instead (a C string: a header and nothing else), or NULL: the
  * message itself. In its place the calling thread's guard sends message[0..len), which is borrowed until then, must have passed the same
  * checks as any other message, must have no line that begins with a dot, and ends with the final dot's line. */

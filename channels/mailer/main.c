@@ -4,14 +4,16 @@
  * here, in a process that knows one server, its credentials and nothing else: they come over the socket it was started with, never
  * by argument or environment. The protocol is in channels/smtp_link.h.
  *
- * The main thread reads frames and hands mails to session threads. It ends at once when reachd is gone or talks nonsense: a mail
- * cut off before its end is not sent, and what is in doubt stays on the board.
+ * The main thread reads frames and hands mails to session threads. When reachd is gone or talks nonsense no mail is ended any more; the
+ * process only waits, LAST_ANSWERS_MS at most, for the answers to those that have been, and notes them on the board for the next reachd.
  *
  * It ignores SIGTERM and SIGINT: when the whole group is told to stop, reachd drains through its mailers and then lets them go. */
+#include "channels/mailer/guard.h"
 #include "channels/mailer/session.h"
 #include "channels/mailer/tls.h"
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -26,15 +28,16 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, EXIT_PROTOCOL = 70, READ_BYTES = 65536, KEEP_BYTES = 64 << 20 };
+enum { EXIT_USAGE = 2, EXIT_PROTOCOL = 70, READ_BYTES = 65536, KEEP_BYTES = 64 << 20, LAST_ANSWERS_MS = 2000 };
 
 struct mailer {
     struct buf in;
     struct arena arena; /* the set-up's strings */
     struct smtp_setup setup;
-    struct smtp_board_slot *board;
+    struct smtp_board *board;
     size_t board_bytes;
     struct session_args session;
 };
@@ -48,7 +51,7 @@ static void say(enum smtp_frame type, const char *text) {
     buf_fini(&out);
 }
 
-/* No core file may hold the password, no signal meant for the group may cut a mail off, nothing outlives reachd. */
+/* No core file may hold the password, no signal meant for the group may cut a mail off. */
 static int confine(void) {
     static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2};
     const struct rlimit none = {0, 0};
@@ -57,15 +60,32 @@ static int confine(void) {
             return -1;
         }
     }
-    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-        return -1;
+    return setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ? -1 : 0;
+}
+
+static bool is_in_doubt(const struct mailer *mailer) {
+    for (uint32_t i = 0; mailer->board != NULL && i < mailer->setup.n_slots; i++) {
+        if (mailer->board->slots[i].progress == SMTP_DOUBT) {
+            return true;
+        }
     }
-    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    return false;
+}
+
+/* Nobody is there to tell: sessions are cut off where they stand, but for the answers that decide what has become of a mail. */
+static void __attribute__((noreturn)) end_alone(const struct mailer *mailer) {
+    static const struct timespec nap = {.tv_nsec = 2000000};
+    int64_t until_ms = clock_mono_ms(&clock_system) + LAST_ANSWERS_MS;
+    guard_end_nothing();
+    while (is_in_doubt(mailer) && clock_mono_ms(&clock_system) < until_ms) {
+        (void)nanosleep(&nap, NULL);
+    }
+    _exit(EXIT_PROTOCOL);
 }
 
 static int map_board(struct mailer *mailer) {
     struct stat st;
-    mailer->board_bytes = mailer->setup.n_slots * sizeof *mailer->board;
+    mailer->board_bytes = smtp_board_bytes(mailer->setup.n_slots);
     if (fstat(SMTP_BOARD_FD, &st) != 0 || st.st_size < (off_t)mailer->board_bytes) {
         return -1;
     }
@@ -119,7 +139,7 @@ static int set_up(struct mailer *mailer, struct frame *frame, struct err *err) {
     (void)mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
     session_prepare();
     mailer->session.setup = &mailer->setup;
-    mailer->session.work = work_new(&mailer->setup, mailer->board, SMTP_LINK_FD, start_session, mailer);
+    mailer->session.work = work_new(&mailer->setup, mailer->board->slots, SMTP_LINK_FD, start_session, mailer);
     return mailer->session.work != NULL ? 0 : err_no_memory(err);
 }
 
@@ -197,7 +217,7 @@ int main(void) {
         return EXIT_PROTOCOL;
     }
     if (serve(&mailer) != 0) {
-        _exit(EXIT_PROTOCOL); /* sessions are cut off where they stand */
+        end_alone(&mailer);
     }
     if (mailer.session.work != NULL) {
         work_close(mailer.session.work);

@@ -10,8 +10,7 @@
  * answer, and of eight while so many mails wait that no session will miss what reachd would send for them. When reachd does not read, they
  * pile up to the number of slots and no further.
  *
- * Fails: a broken socket means that reachd is gone; the process then ends at once, because what is in doubt stays in doubt
- * and what is not yet ended must not be. */
+ * Fails: a broken socket means that reachd is gone; main.c then ends the process. */
 #include "channels/mailer/work.h"
 
 #include "base/clock.h"
@@ -328,13 +327,22 @@ static void write_all(int fd, const struct buf *data) {
     while (done < data->len) {
         ssize_t n = send(fd, data->data + done, data->len - done, MSG_NOSIGNAL);
         if (n < 0 && errno != EINTR) {
-            _exit(0); /* reachd is gone */
+            return; /* reachd is gone: main.c sees it too, and the answers stand on the board */
         }
         done += n > 0 ? (size_t)n : 0;
     }
 }
 
+/* Before it is told, so that it is known even if nobody can be told any more. */
+static void note_answer(struct smtp_board_slot *slot, const struct outcome *outcome) {
+    memcpy(slot->code, outcome->code, sizeof slot->code);
+    slot->kind = (unsigned char)outcome->kind;
+    slot->blame = (unsigned char)outcome->blame;
+    slot->progress = SMTP_ANSWERED;
+}
+
 void work_answer(struct work *work, struct job *job, const struct outcome *outcome) {
+    note_answer(job->board, outcome);
     struct smtp_result result = {.slot = job->mail.slot, .outcome = *outcome};
     (void)pthread_mutex_lock(&work->lock);
     free_job(work, job);

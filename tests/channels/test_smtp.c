@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static const char one_session[] = "sessions: 1\nidle: 50ms\ncommand_timeout: 2s\n";
 
@@ -270,6 +271,83 @@ static void a_mailer_killed_before_the_end_of_the_message_leaves_all_mails_to_re
     }
 }
 
+/* ---- what outlives reachd ------------------------------------------------------------------------------------------ */
+static struct {
+    size_t n;
+    char notice[32];
+    uint64_t attempt;
+    struct outcome outcome;
+} remembered;
+
+static void note_remembered(void *ctx, const char *notice_id, uint64_t attempt, const struct outcome *outcome) {
+    (void)ctx;
+    if (attempt == 7 || attempt == 8) { /* of two mails; one process dies with both */
+        remembered.n++;
+        if (attempt == 7) {
+            (void)snprintf(remembered.notice, sizeof remembered.notice, "%s", notice_id);
+            remembered.attempt = attempt;
+            remembered.outcome = *outcome;
+        }
+    }
+}
+
+/* A process of its own sends two mails over one connection and is killed when the peer has the first, before it has answered. */
+static void die_while_sending(const struct mail_peer *peer) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct mail_kit kit;
+        mail_kit_open_plain(&kit, mail_peer_port(peer), one_session);
+        for (unsigned i = 7; i <= 8; i++) {
+            struct message *message = mail_kit_message(&kit, "ada@example.org", i);
+            message->attempt = i;
+            (void)mail_kit_send(&kit, message);
+        }
+        mail_kit_run_for(&kit, 60000);
+        _exit(1);
+    }
+    assert_true(pid > 0);
+    for (int i = 0; i < 2000 && mail_peer_count(peer, "taken") == 0; i++) {
+        (void)usleep(10000);
+    }
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* What the next process is told after the peer has met the end of the first mail like this. */
+static void remember_after(const char *action) {
+    char path[64], rules[128];
+    struct mail_kit kit;
+    (void)snprintf(rules, sizeof rules, "[{'phase':'after-dot','nth':1,%s}]", action);
+    (void)snprintf(path, sizeof path, "/tmp/reachd-test-board.%d", (int)getpid());
+    struct mail_peer *peer = mail_peer_start(rules, NULL);
+    memset(&remembered, 0, sizeof remembered);
+    mail_kit_remember(path, note_remembered);
+    die_while_sending(peer);
+    mail_kit_open_plain(&kit, mail_peer_port(peer), one_session);
+    mail_kit_close(&kit);
+    mail_kit_remember(NULL, NULL);
+    (void)snprintf(path, sizeof path, "/tmp/reachd-test-board.%d.test.0.board", (int)getpid());
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mail_peer_count(peer, "taken"), 1); /* nothing was begun after reachd's death */
+    mail_peer_stop(peer);
+}
+
+static void an_answer_that_comes_after_reachd_died_is_known_to_the_next_one(void **state) {
+    (void)state;
+    remember_after("'action':'delay','delay_ms':300");
+    assert_int_equal(remembered.n, 2);
+    assert_string_equal(remembered.notice, "n1");
+    assert_outcome(&remembered.outcome, OUTCOME_SENT, BLAME_NONE, "250 2.0.0");
+    assert_string_equal(remembered.outcome.ref, "00000000000000000000000000000007");
+}
+
+static void what_stays_in_doubt_when_reachd_died_is_not_made_up(void **state) {
+    (void)state;
+    remember_after("'action':'hang'");
+    assert_int_equal(remembered.n, 1); /* the other mail: not sent */
+    assert_int_equal(remembered.attempt, 0);
+}
+
 static void a_mailer_that_hangs_is_killed_and_started_again(void **state) {
     (void)state;
     struct mail_stage stage;
@@ -376,6 +454,8 @@ int main(void) {
         cmocka_unit_test(a_server_that_falls_silent_after_the_message_is_unknown),
         cmocka_unit_test(a_mailer_killed_after_the_message_leaves_that_mail_unknown_and_the_others_to_retry),
         cmocka_unit_test(a_mailer_killed_before_the_end_of_the_message_leaves_all_mails_to_retry),
+        cmocka_unit_test(an_answer_that_comes_after_reachd_died_is_known_to_the_next_one),
+        cmocka_unit_test(what_stays_in_doubt_when_reachd_died_is_not_made_up),
         cmocka_unit_test(a_mailer_that_hangs_is_killed_and_started_again),
         cmocka_unit_test(closing_answers_what_is_in_flight),
         cmocka_unit_test(fault_35_values_cannot_become_protocol),

@@ -32,6 +32,14 @@ static int no_banner(void *ctx, const struct message *message, channel_done_fn *
     return err_set(err, ERR_CONFLICT, "no banners here");
 }
 
+static const char *state_path;
+static void (*remember)(void *ctx, const char *notice_id, uint64_t attempt, const struct outcome *outcome);
+
+void mail_kit_remember(const char *path, void (*fn)(void *ctx, const char *notice_id, uint64_t attempt, const struct outcome *outcome)) {
+    state_path = path;
+    remember = fn;
+}
+
 void mail_kit_open(struct mail_kit *kit, const char *host, int port, const char *yaml) {
     char text[4096];
     memset(kit, 0, sizeof *kit);
@@ -44,8 +52,13 @@ void mail_kit_open(struct mail_kit *kit, const char *host, int port, const char 
     if (kit->outcomes == NULL || kit->n_answers == NULL || kit->base == NULL || kit->settings.driver_settings == NULL) {
         give_up("out of memory");
     }
-    kit->env =
-        (struct channel_env){.base = kit->base, .clock = &clock_system, .libexec_dir = mail_peer_build_dir(), .put_banner = no_banner};
+    kit->env = (struct channel_env){.base = kit->base,
+                                    .clock = &clock_system,
+                                    .libexec_dir = mail_peer_build_dir(),
+                                    .state_path = state_path,
+                                    .remember = remember,
+                                    .put_banner = no_banner,
+                                    .ctx = kit};
     if (conf_read_text(text, (size_t)n, "test.yaml", channel_smtp.settings, kit->settings.driver_settings, &kit->arena, &kit->err) == 0) {
         kit->gateway = channel_smtp.open(&kit->env, &kit->settings, &kit->err);
     }
