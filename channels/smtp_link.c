@@ -10,7 +10,8 @@ size_t smtp_board_bytes(uint32_t n) {
 
 void smtp_board_outcome(const struct smtp_board_slot *slot, const char *why, struct outcome *outcome) {
     char code[sizeof slot->code + 1] = "";
-    switch (slot->progress) {
+    unsigned char progress = slot->progress;
+    switch (progress) {
     case SMTP_ANSWERED:
         memcpy(code, slot->code, sizeof slot->code); /* whoever wrote it may have been killed */
         if (slot->kind <= OUTCOME_UNKNOWN && slot->blame <= BLAME_ACCOUNT) {

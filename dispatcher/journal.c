@@ -106,6 +106,7 @@ static int open_files(struct journal *journal, const char *directory, const char
         }
     }
     journal->active = journal->files[1].size > journal->files[0].size ? 1 : 0;
+    journal->loaded = journal->files[0].size + journal->files[1].size == 0; /* there is nothing that would have to be kept */
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = fd < 0 || fsync(fd) < 0 ? system_error(err, directory) : 0; /* the names of the files */
     if (fd >= 0) {
