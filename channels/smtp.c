@@ -263,6 +263,9 @@ static int start_mailers(struct gateway *gateway, struct err *err) {
         }
         gateway->mailers[gateway->n_mailers++] = mailer;
     }
+    if (smtp_mailer_read_boards(&gateway->config, gateway->n_mailers, err) != 0) {
+        return -1;
+    }
     for (size_t i = 0; i < gateway->n_mailers; i++) {
         if (smtp_mailer_await(gateway->mailers[i], until_ms, err) != 0) {
             return -1;

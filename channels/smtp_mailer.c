@@ -481,20 +481,42 @@ static void on_left(void *ctx, const struct smtp_board_slot *slot) {
     }
 }
 
-static int make_board(struct smtp_mailer *mailer, size_t number, struct err *err) {
-    char path[PATH_MAX];
-    const char *begin = mailer->config->env->state_path;
-    size_t at = (size_t)snprintf(path, sizeof path, "%s.", begin != NULL ? begin : "");
-    int n = snprintf(path + at, sizeof path - at, "%s.%zu.board", mailer->config->gateway_name, number);
-    if (n < 0 || (size_t)n >= sizeof path - at) {
+static int board_path(const struct smtp_mailer_config *config, size_t number, char path[PATH_MAX], struct err *err) {
+    size_t at = (size_t)snprintf(path, PATH_MAX, "%s.", config->env->state_path);
+    int n = at < PATH_MAX ? snprintf(path + at, PATH_MAX - at, "%s.%zu.board", config->gateway_name, number) : -1;
+    if (n < 0 || (size_t)n >= PATH_MAX - at) {
         return err_set(err, ERR_LIMIT, "the path of a mailer's board is too long");
     }
     for (char *slash = path + at; (slash = strchr(slash, '/')) != NULL;) {
         *slash = '_'; /* a gateway may have one in its name */
     }
-    mailer->whole_board = smtp_process_board(n_slots(mailer), begin != NULL ? path : NULL, on_left, mailer, &mailer->board_fd, err);
+    return 0;
+}
+
+/* At the start the file of that number is ours. Later gateways of the same name may have it and the next ones: the first that is free. */
+static int make_board(struct smtp_mailer *mailer, size_t number, struct err *err) {
+    const struct channel_env *env = mailer->config->env;
+    char path[PATH_MAX];
+    bool first = env->remember != NULL;
+    do {
+        if (env->state_path != NULL && board_path(mailer->config, number++, path, err) != 0) {
+            return -1;
+        }
+        mailer->whole_board = smtp_process_board(n_slots(mailer), env->state_path != NULL ? path : NULL, first ? on_left : NULL, mailer,
+                                                 &mailer->board_fd, err);
+    } while (mailer->whole_board == NULL && err->code == ERR_CONFLICT);
     mailer->board = mailer->whole_board != NULL ? mailer->whole_board->slots : NULL;
     return mailer->board != NULL ? 0 : -1;
+}
+
+int smtp_mailer_read_boards(const struct smtp_mailer_config *config, size_t from, struct err *err) {
+    struct smtp_mailer reader = {.config = config};
+    char path[PATH_MAX];
+    int found = config->env->state_path != NULL && config->env->remember != NULL;
+    while (found == 1) {
+        found = board_path(config, from++, path, err) != 0 ? -1 : smtp_process_read_board(path, on_left, &reader, err);
+    }
+    return found;
 }
 
 struct smtp_mailer *smtp_mailer_new(const struct smtp_mailer_config *config, size_t number, struct err *err) {

@@ -18,6 +18,10 @@ struct smtp_mailer_config {
  * `config` is borrowed for the mailer's life. NULL with *err. */
 struct smtp_mailer *smtp_mailer_new(const struct smtp_mailer_config *config, size_t number, struct err *err);
 
+/* Tells config->env->remember what an earlier process's mailers of higher numbers have noted: it may have had more of them. 0, or -1 with
+ * *err. */
+int smtp_mailer_read_boards(const struct smtp_mailer_config *config, size_t from, struct err *err);
+
 /* Waits (this blocks; only for opening a gateway) until the process says that it is ready. 0; -1 with *err: what it says is wrong, or
  * that it said nothing until until_mono_ms (clock_system). */
 int smtp_mailer_await(struct smtp_mailer *mailer, int64_t until_mono_ms, struct err *err);

@@ -37,12 +37,14 @@ static int open_file(const char *path) {
 }
 
 /* Takes the lock of a board's file, or of a new one in its place. The descriptor, or -1 with errno. */
-static int open_locked(const char *path) {
+static int open_locked(const char *path, bool wait) {
     static const struct timespec nap = {.tv_nsec = 20000000};
     int fd = open_file(path);
     for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
-        if (errno != EWOULDBLOCK) {
+        if (errno != EWOULDBLOCK || !wait) {
+            int why = errno;
             (void)close(fd);
+            errno = why;
             return -1;
         }
         (void)nanosleep(&nap, NULL);
@@ -76,11 +78,11 @@ static void show_left(int fd, smtp_board_fn *left, void *ctx) {
 
 /* A descriptor of an empty file or of memory, out of the way of the child's numbers. -1 with errno. */
 static int open_board(const char *path, smtp_board_fn *left, void *ctx) {
-    int low = path == NULL ? memfd_create("reachd-board", MFD_CLOEXEC) : open_locked(path);
+    int low = path == NULL ? memfd_create("reachd-board", MFD_CLOEXEC) : open_locked(path, left != NULL);
     if (low < 0) {
         return -1;
     }
-    if (path != NULL) {
+    if (path != NULL && left != NULL) {
         show_left(low, left, ctx);
     }
     int fd = fcntl(low, F_DUPFD_CLOEXEC, HIGH_FD); /* the same open file: the lock goes with it */
@@ -90,10 +92,14 @@ static int open_board(const char *path, smtp_board_fn *left, void *ctx) {
 
 struct smtp_board *smtp_process_board(uint32_t n, const char *path, smtp_board_fn *left, void *ctx, int *fd_r, struct err *err) {
     size_t bytes = smtp_board_bytes(n);
+    *fd_r = -1;
     int fd = open_board(path, left, ctx);
+    if (fd < 0 && errno == EWOULDBLOCK) {
+        (void)err_set(err, ERR_CONFLICT, "%s is another gateway's", path);
+        return NULL;
+    }
     bool sized = fd >= 0 && ftruncate(fd, 0) == 0 && posix_fallocate(fd, 0, (off_t)bytes) == 0;
     void *memory = sized ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
-    *fd_r = -1;
     if (memory == MAP_FAILED) {
         (void)err_system(err, path != NULL ? path : "cannot make the board of a mailer");
         if (fd >= 0) {
@@ -107,6 +113,20 @@ struct smtp_board *smtp_process_board(uint32_t n, const char *path, smtp_board_f
     board->n_slots = n;
     *fd_r = fd;
     return board;
+}
+
+int smtp_process_read_board(const char *path, smtp_board_fn *left, void *ctx, struct err *err) {
+    if (access(path, F_OK) != 0) {
+        return 0;
+    }
+    int fd = open_locked(path, true);
+    if (fd < 0) {
+        return err_system(err, path);
+    }
+    show_left(fd, left, ctx);
+    int status = ftruncate(fd, 0) == 0 ? 1 : err_system(err, path);
+    (void)close(fd);
+    return status;
 }
 
 /* ---- the process --------------------------------------------------------------------------------------------------- */

@@ -454,6 +454,7 @@ struct worker *worker_new(struct event_base *base, const struct clock *clock, co
     } else if (open_queue(w, settings, err) == 0 && open_journal(w, &settings->journal, arena, err) == 0 &&
                load_place(w, settings, arena, err) == 0 && holding_start(w, err) == 0 &&
                webhooks_new(base, clock, w->queue, settings, &w->webhooks, err) >= 0) {
+        w->env.remember = NULL; /* gateways that are opened later have no past */
         journal_flush(w->place.journal);
         live_words_announce(w);
         return w;
