@@ -109,7 +109,17 @@ struct listing {
     unsigned long long left; /* how many more to print */
     size_t n;
     size_t n_damaged;
+    bool unknown; /* only those with an attempt of unknown outcome */
 };
+
+/* Attempts of which nobody knows whether they went out. */
+static uint32_t doubts_of(const struct record *record) {
+    uint32_t sum = 0;
+    for (size_t i = 0; i < record->n_tries; i++) {
+        sum += record->tries[i].doubts;
+    }
+    return sum;
+}
 
 static int list_one(void *ctx, const char *id, const struct queue_record *held) {
     struct listing *listing = ctx;
@@ -121,6 +131,9 @@ static int list_one(void *ctx, const char *id, const struct queue_record *held) 
     arena_reset(&listing->arena);
     if (record_read(held->record, &listing->arena, &record, &err) < 0) {
         listing->n_damaged++;
+        return 0;
+    }
+    if (listing->unknown && doubts_of(&record) == 0) {
         return 0;
     }
     listing->left--;
@@ -155,6 +168,7 @@ enum ctl_exit notice_list_run(struct ctl *ctl, const struct call *call) {
     if (wanted != NULL && (notice_state_from_name(wanted, &state) != 1 || !notice_state_held(state))) {
         return ctl_usage("--state: no notice can be kept in a state \"%s\"", wanted);
     }
+    listing.unknown = call_given(call, "unknown");
     if (parse_limit(call_value(call, "limit"), &listing.left) < 0) {
         return ctl_usage("--limit: must be a whole number");
     }

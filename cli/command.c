@@ -22,7 +22,10 @@ static const struct command_option push_options[] = {{"bulk", NULL, "into the bu
                                                      {"partial", NULL, "push the good lines even where others are bad"},
                                                      {0}};
 static const struct command_option notice_list_options[] = {
-    {"state", "STATE", "accepted, planned, sending, sent, ..., stranded, reached"}, {"limit", "N", "stop after N notices"}, {0}};
+    {"state", "STATE", "accepted, planned, sending, sent, ..., stranded, reached"},
+    {"unknown", NULL, "only those with an attempt that may or may not have gone out"},
+    {"limit", "N", "stop after N notices"},
+    {0}};
 static const struct command_option stranded_options[] = {
     {"campaign", "ID", "only those of this campaign"}, {"all", NULL, "also those already handed to the desk"}, {0}};
 static const struct command_option desk_list_options[] = {{"state", "open|claimed|done", "only such cases"}, {0}};

@@ -86,6 +86,7 @@ static json_t *view_try(const struct record_try *try) {
     view_text(object, "gateway", try->gateway);
     view_text(object, "to", try->to);
     view_number(object, "attempts", try->plan.attempts);
+    view_number(object, "unknown_outcomes", try->doubts);
     view_text(object, "outcome", outcome_name(try->plan.last));
     view_text(object, "evidence", try->plan.best == EVIDENCE_NONE ? NULL : evidence_name(try->plan.best));
     view_flag(object, "early_warning", try->plan.early_warning);

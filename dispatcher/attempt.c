@@ -253,6 +253,18 @@ void work_leave_place(struct work *work, const struct work_place *place) {
     }
 }
 
+/* Quiet hours of the channel: until when, now_ms where there are none; -1 with *err. */
+static int64_t quiet_end(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
+    const struct conf_list *items = &place->settings->quiet_hours;
+    const struct job *job = &work->document.job;
+    struct quiet_question question = {.channel = chosen_contact(work)->channel,
+                                      .locale = job->customer.locale,
+                                      .time_zone = job->customer.time_zone,
+                                      .severity = template_severity(place->templates, job->notice),
+                                      .now_ms = now_ms};
+    return quiet_concerns(items, question.channel) ? quiet_until(items, &question, &work->arena, err) : now_ms;
+}
+
 /* Which gateway, and now? */
 static enum gateways_pick find_gateway(struct work *work, const struct work_place *place, int64_t now_ms, struct gateways_choice *choice,
                                        struct err *why) {
@@ -281,6 +293,10 @@ int work_attempt(struct work *work, const struct work_place *place, int64_t now_
     if (use == REACH_NEVER || (use == REACH_EARLY_WARNING && !work->action.early_warning)) {
         (void)err_set(&why, ERR_CONFLICT, "this contact point may not be used at this moment");
         return give_up(work, &why, now_ms, err);
+    }
+    int64_t until_ms = quiet_end(work, place, now_ms, err);
+    if (until_ms != now_ms) {
+        return until_ms < 0 ? -1 : wait_instead(work, until_ms, "quiet hours of the channel, by the customer's clock", now_ms, err);
     }
     switch (find_gateway(work, place, now_ms, &choice, &why)) {
     case PICK_NONE: return give_up(work, &why, now_ms, err);

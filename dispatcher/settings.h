@@ -10,6 +10,7 @@
 #include "dispatcher/core/mailbox.h"
 #include "dispatcher/core/plan.h"
 #include "dispatcher/journal.h"
+#include "dispatcher/quiet.h"
 #include "queue/queue.h"
 
 struct worker_settings {
@@ -74,6 +75,7 @@ struct settings {
     struct conf_list own_domains; /* struct own_domain */
     struct conf_list gateways;    /* struct gateway_settings */
     struct conf_list routes;      /* struct route_settings */
+    struct conf_list quiet_hours; /* struct quiet_settings */
 };
 
 struct route_settings {

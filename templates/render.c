@@ -64,6 +64,11 @@ int template_has(const struct template_set *set, const char *notice) {
     return set_notice(set, notice) != NULL;
 }
 
+const char *template_severity(const struct template_set *set, const char *notice) {
+    const struct notice_words *words = set_notice(set, notice);
+    return words == NULL ? NULL : words->severity;
+}
+
 static const struct locale_words *exact_locale(const struct notice_words *notice, const char *wanted, size_t len) {
     for (size_t i = 0; i < notice->n_locales; i++) {
         if (strlen(notice->locales[i].locale) == len && strncasecmp(notice->locales[i].locale, wanted, len) == 0) {

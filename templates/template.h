@@ -54,6 +54,9 @@ struct template_set *template_set_load_kept(const char *archive, const char *ver
 /* 1 where the set has the notice, else 0. */
 int template_has(const struct template_set *set, const char *notice);
 
+/* "info", "warning" or "critical"; NULL where the set does not have the notice. */
+const char *template_severity(const struct template_set *set, const char *notice);
+
 /* The locale that will be used for a customer's locale: exact, then language only ("en-GB" -> "en"), then any region of that
  * language; NULL where the notice has none of that language. `wanted` NULL gives the set's default locale ("en"). */
 const char *template_locale(const struct template_set *set, const char *notice, const char *wanted);

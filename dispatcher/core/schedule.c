@@ -218,6 +218,7 @@ static bool open_day(const struct desk_hours *hours, int64_t at_ms, struct day *
     if (U_FAILURE(status)) {
         return false;
     }
+    ucal_setAttribute(day->calendar, UCAL_SKIPPED_WALL_TIME, UCAL_WALLTIME_NEXT_VALID); /* what the clock skips is where it goes on */
     ucal_setMillis(day->calendar, (UDate)at_ms, &status);
     read_day(day);
     return true;

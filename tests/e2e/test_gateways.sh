@@ -204,6 +204,59 @@ it_lets_urgent_notices_overtake_a_bulk_backlog() {
     equal True "$(attempts 'all(t[0] <= 1 for t in d)')" "attempts"
 }
 
+it_lists_what_may_have_gone_out_and_resends_it_once() {
+    start_over
+    configure '  - {name: mail, channel: email, driver: fake, outcomes: ["unknown", "sent"]}'
+    start_reachd --config "$CONFIG"
+    push doubt 1
+    wait_until 30 "it is reached" all_reached 1
+    equal '[[2, 1, '"'mail'"']]' "$(attempts 'd')" "attempts and unknown outcomes"
+    push sure 1 # the script of the gateway goes on: unknown, sent
+    wait_until 30 "both are reached" all_reached 2
+    equal 2 "$(count gateway.mail.unknown)" "counted"
+    equal 2 "$(ctl --json notice list --unknown | json - 'len(d)')" "listed"
+}
+
+it_goes_on_with_the_next_contact_point_where_the_policy_says_so() {
+    start_over
+    configure '  - {name: mail, channel: email, driver: fake, on_unknown: next, outcomes: ["unknown", "sent"]}'
+    start_reachd --config "$CONFIG"
+    push next 1 '{"customer":{"id":"n","locale":"en","contacts":[{"channel":"email","address":"a@example.org"},{"channel":"email","address":"b@example.org"}]}}'
+    wait_until 30 "it is reached" all_reached 1
+    equal '[[1, 1, '"'mail'"'], [1, 0, '"'mail'"']]' "$(attempts 'd')" "one attempt each"
+}
+
+it_waits_for_the_end_of_quiet_hours_without_an_attempt() {
+    local hour
+    start_over
+    hour=$(date -u -d '+12 hours' +%H)
+    configure '  - {name: mail, channel: email, driver: "null"}'
+    printf 'quiet_hours:\n  - {channel: email, locale: en, send: ["mon-sun %s:00-%s:59"], unless: never}\n' "$hour" "$hour" >>"$CONFIG"
+    start_reachd --config "$CONFIG"
+    push night 3
+    push day 1 '{"customer":{"id":"d","locale":"de","contacts":[{"channel":"email","address":"d@example.org"}]}}'
+    wait_until 30 "the German one is reached" all_reached 1
+    wait_until 30 "the others wait" status_is 'd["states"]["planned"]' 3
+    equal True "$(attempts 'len(d) == 1')" "tries"
+    contains "$(ctl notice show night-0)" "quiet hours" "timeline"
+    equal 3 "$(rcli ZCARD reach:due)" "due set"
+}
+
+fault_57_storm() {
+    start_over
+    configure '  - {name: mail, channel: email, driver: "null", rate: 200/s, burst: 20}'
+    start_reachd --config "$CONFIG"
+    jobs storm 400 >"$T/storm.ndjson"
+    for _ in 1 2 3 4 5 6 7 8 9 10; do cat "$T/storm.ndjson"; done | ctl push --bulk - >"$T/push.out" 2>&1 || fail "$(cat "$T/push.out")"
+    push urgent 5
+    wait_until 60 "all are reached" all_reached 405
+    wait_until 60 "the rest are duplicates" status_is 'd["duplicates"]' 3600
+    equal 405 "$(count gateway.mail.sent)" "messages"
+    equal True "$(attempts 'len(d) == 405 and all(t[0] == 1 for t in d)')" "attempts"
+    equal 0 "$(status 'd["unaccounted"]')" "unaccounted"
+}
+it_sends_one_notice_each_in_a_storm_of_4000_jobs_for_400_customers_fault_57() { fault_57_storm; }
+
 it_tries_a_refused_login_a_few_times_for_a_thousand_notices_fault_34() {
     start_over
     stop peer
