@@ -174,11 +174,18 @@ static void on_source(struct evhttp_request *request, void *ctx) {
 }
 
 /* ---- telling pages of changes -------------------------------------------------------------------------------------- */
+/* Where a page went away while it was being told something, libevent takes the request off its connection and leaves it to us to end it
+ * (and by that to free it); else it frees the request with the connection. */
 static void forget(struct preview *preview, const struct evhttp_connection *connection) {
-    for (size_t i = 0; i < preview->n_listeners; i++) {
-        if (evhttp_request_get_connection(preview->listeners[i]) == connection) {
-            preview->listeners[i] = preview->listeners[--preview->n_listeners];
-            return;
+    for (size_t i = preview->n_listeners; i > 0; i--) {
+        struct evhttp_request *request = preview->listeners[i - 1];
+        const struct evhttp_connection *own = evhttp_request_get_connection(request);
+        if (own != NULL && own != connection) {
+            continue;
+        }
+        preview->listeners[i - 1] = preview->listeners[--preview->n_listeners];
+        if (own == NULL) {
+            evhttp_send_reply_end(request);
         }
     }
 }
@@ -298,7 +305,10 @@ void preview_free(struct preview *preview) {
     }
     while (preview->n_listeners > 0) {
         struct evhttp_request *request = preview->listeners[--preview->n_listeners];
-        evhttp_connection_set_closecb(evhttp_request_get_connection(request), NULL, NULL);
+        struct evhttp_connection *connection = evhttp_request_get_connection(request);
+        if (connection != NULL) {
+            evhttp_connection_set_closecb(connection, NULL, NULL);
+        }
         evhttp_send_reply_end(request);
     }
     if (preview->http != NULL) {
