@@ -89,6 +89,43 @@ const commands = {
     return answer;
   },
 
+  // The request that a provider's SDK makes for one SMS, caught on loopback, beside ours: {sdk, to, from, text, reference, ours (the body)}.
+  'sdk-request': async ({ sdk, to, from, text, reference, ours }) => {
+    let seen;
+    const server = require('http').createServer((request, response) => {
+      const chunks = [];
+      request.on('data', (chunk) => chunks.push(chunk));
+      request.on('end', () => {
+        seen = { method: request.method, path: request.url, type: request.headers['content-type'], body: Buffer.concat(chunks).toString() };
+        response.end('{"message-count":"1","messages":[{"status":"0","message-id":"1"}],"message_uuid":"1"}');
+      });
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${server.address().port}`;
+    const { Auth } = require('@vonage/auth');
+    const auth = new Auth({ apiKey: 'abcd1234', apiSecret: 's3cret' });
+    const senders = {
+      'aws-sns': () => {
+        const { SNSClient, PublishCommand } = require('@aws-sdk/client-sns');
+        const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 's3cret' };
+        const type = { DataType: 'String', StringValue: 'Transactional' };
+        return new SNSClient({ endpoint: url, region: 'eu-west-1', credentials, maxAttempts: 1 }).send(
+          new PublishCommand({ PhoneNumber: to, Message: text, MessageAttributes: { 'AWS.SNS.SMS.SMSType': type } }),
+        );
+      },
+      'vonage-sms': () => new (require('@vonage/sms').SMS)(auth, { restHost: url }).send({ to, from, text, type: 'text', clientRef: reference }),
+      'vonage-messages': () =>
+        new (require('@vonage/messages').Messages)(auth, { apiHost: url }).send(
+          new (require('@vonage/messages').SMS)({ to, from, text, clientRef: reference }),
+        ),
+    };
+    await senders[sdk]().catch(() => {}); // its answer does not matter here
+    server.closeAllConnections();
+    server.close();
+    const members = (body) => (body.startsWith('{') ? JSON.parse(body) : Object.fromEntries(new URLSearchParams(body)));
+    return { method: seen.method, path: seen.path, theirs: members(seen.body), ours: members(ours) };
+  },
+
   // AWS's own signer: {id, secret, region, service, host, headers, body, date}.
   sigv4: async ({ id, secret, region, service, method, host, path, headers, body, date }) => {
     const { SignatureV4 } = require('@smithy/signature-v4');
