@@ -1,5 +1,4 @@
-/* The preview server: what it answers, whom it answers, and that it tells of changes. With --serve DIR it only serves, for the test in a
- * browser. */
+/* The preview server: what it answers, whom it answers, and that it tells of changes. */
 #include "set_fixture.h"
 
 #include "templates/preview.h"
@@ -189,7 +188,7 @@ static void a_directory_that_is_not_there_is_an_error(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
-int main(int argc, char **argv) {
+int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(the_page_and_its_parts_are_served),
         TEST(another_host_name_is_refused),
@@ -198,8 +197,5 @@ int main(int argc, char **argv) {
         TEST(a_change_is_told_within_a_second_and_the_last_good_words_stay),
         TEST(a_directory_that_is_not_there_is_an_error),
     };
-    if (argc == 3 && strcmp(argv[1], "--serve") == 0) {
-        return serve(argv[2], stdout);
-    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
