@@ -17,7 +17,7 @@ PKGS := libcurl libesmtp-1.0 hiredis jansson libevent libevent_openssl libcmark-
 
 # Packages are looked up once, when something is built; each goal brings the sections of deploy/packages.txt that it needs.
 GOALS := $(or $(MAKECMDGOALS),all)
-SECTIONS := build $(if $(filter demo,$(GOALS)),demo) $(if $(filter test test-programs model bench-% $(B)/tests/%,$(GOALS)),demo test) \
+SECTIONS := build $(if $(filter demo crash,$(GOALS)),demo) $(if $(filter test test-programs model bench-% $(B)/tests/%,$(GOALS)),demo test) \
             $(if $(filter lint tidy analyze fuzz,$(GOALS)),test lint)
 ifneq ($(filter-out help clean format check-includes deps,$(GOALS)),)
 ifeq ($(DEPS),auto)
