@@ -74,11 +74,14 @@ static bool may_hold(const void *ctx, const struct work *work, size_t index) {
     return !w->draining && w->flush_mono_ms < end_ms && (work->lane == LANE_URGENT || w->holding->gateways[index].kept[work->lane] < most);
 }
 
-/* Those whose time in hand is over are ready, to be put into the due set. */
+/* Once a second: those whose time in hand is over are ready, to be put into the due set; how long jobs waited is told. */
 static void on_tick(evutil_socket_t fd, short what, void *ctx) {
     (void)fd;
     (void)what;
     struct worker *w = ctx;
+    char waits[WAITS_TEXT_MAX];
+    waits_write(&w->waits, clock_wall_ms(w->place.clock), waits);
+    queue_tell_lanes(w->queue, waits);
     int64_t taken_before_ms = clock_mono_ms(w->place.clock) - w->place.settings->redis.lease_ms / 2;
     for (size_t i = 0; i < w->holding->n; i++) {
         for (int lane = 0; lane < LANE_COUNT; lane++) {

@@ -179,6 +179,15 @@ struct apply {
     struct work *works[];
 };
 
+/* From the job's place in its stream to the first change: until it was read by Redis's clock, then by our own. */
+static void note_wait(struct worker *w, const struct work *work) {
+    int64_t pushed_ms = strtoll(work->entry.stream_id, NULL, 10);
+    int64_t read_ms = work->entry.not_after_ms - w->place.settings->redis.lease_ms;
+    int64_t in_hand_ms = clock_mono_ms(w->place.clock) - work->taken_mono_ms;
+    int64_t wait_ms = read_ms > pushed_ms ? read_ms - pushed_ms + in_hand_ms : in_hand_ms;
+    waits_add(&w->waits, work->entry.lane, wait_ms, clock_wall_ms(w->place.clock));
+}
+
 static void on_applied_one(struct worker *w, struct work *work, enum queue_result result) {
     if (result == QUEUE_STALE) {
         log_notice("notice %s: another worker has it; left alone", work->id);
@@ -191,6 +200,9 @@ static void on_applied_one(struct worker *w, struct work *work, enum queue_resul
         work_undo(work);
         worker_make_ready(w, work);
         return;
+    }
+    if (work->fence == 0 && work->entry.not_after_ms > 0) {
+        note_wait(w, work);
     }
     work->applied = true;
     journal_recorded(&work->mark);

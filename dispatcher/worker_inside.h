@@ -2,6 +2,7 @@
 #ifndef REACH_DISPATCHER_WORKER_INSIDE_H
 #define REACH_DISPATCHER_WORKER_INSIDE_H
 
+#include "dispatcher/core/waits.h"
 #include "dispatcher/worker.h"
 
 struct archive;
@@ -34,6 +35,7 @@ struct worker {
     struct early *early;           /* early.c */
     struct reload *reload;         /* reload.c */
     struct archive *archive;       /* NULL: finished notices stay in Redis */
+    struct waits waits;            /* how long jobs waited */
     struct holding *holding;       /* works that wait for room at a gateway */
     int64_t flush_mono_ms;         /* of this turn of the loop */
     uint64_t random;

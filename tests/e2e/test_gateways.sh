@@ -198,6 +198,9 @@ it_lets_urgent_notices_overtake_a_bulk_backlog() {
     wait_until 60 "the urgent ones are reached" urgent_reached
     local all
     all=$(finished)
+    wait_until 10 "the waiting times of the lanes are told" status_is 'd["lanes"]["urgent"]["wait_ms"]["n"]' 20
+    wait_until 30 "bulk notices wait longer" status_is 'd["lanes"]["urgent"]["wait_ms"]["max"] < d["lanes"]["bulk"]["wait_ms"]["max"]' true
+    contains "$(ctl status)" "WAITED p50" "reachctl status"
     [ "$all" -lt 1000 ] || fail "$((all - 20)) of 2000 bulk notices went first"
     equal 0 "$(count gateway.mail.retry)" "retries"
     rcli HSET reach:rates mail 1 >"$T/hset"
