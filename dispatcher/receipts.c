@@ -151,6 +151,14 @@ static bool take_evidence(struct work *work, const struct receipt *receipt, int6
     return true;
 }
 
+/* How fast a gateway delivers decides about its share of the load. */
+static void note_delivery(struct worker *w, struct work *work, const struct receipt *receipt, bool changed, int64_t now_ms) {
+    const struct record_try *t = receipt->status == RECEIPT_DELIVERED && changed ? evidence_try(&work->record, receipt) : NULL;
+    if (t != NULL && t->gateway != NULL) {
+        gateways_delivered(w->place.gateways, t->gateway, now_ms - t->plan.last_at_ms, now_ms);
+    }
+}
+
 static void take_up(struct item *item, const struct queue_found *found, int64_t now_ms) {
     struct worker *w = item->batch->worker;
     const char *job = found->held.job == NULL ? "{}" : found->held.job;
@@ -177,6 +185,7 @@ static void take_up(struct item *item, const struct queue_found *found, int64_t 
         return;
     }
     bool changed = take_evidence(work, &item->parsed, now_ms);
+    note_delivery(w, work, &item->parsed, changed, now_ms);
     if (!changed || describe(work, &item->parsed, now_ms) < 0) {
         work_free(work);
         settle(item, changed ? FATE_LEFT : FATE_DONE); /* left for want of memory: it comes back */
