@@ -142,22 +142,23 @@ static int find_recipient(struct sent *sent, struct err *err) {
 /* ---- making it ---------------------------------------------------------------------------------------------------------- */
 
 /* The version it was made from: from the archive, or the live folder where that is still the same. NULL with *err. */
-static struct template_set *load_version(const struct words_settings *words, const char *version, struct err *err) {
+static struct template_set *load_version(struct ctl *ctl, const char *version, struct err *err) {
     struct err kept = {0};
-    struct template_set *set = words->archive == NULL ? NULL : template_set_load_kept(words->archive, version, &kept);
+    const char *archive = versions_archive(ctl);
+    struct template_set *set = archive == NULL ? NULL : template_set_load_kept(archive, version, &kept);
     if (set != NULL) {
         return set;
     }
     struct err ignored;
-    set = template_set_load(words->directory, NULL, &ignored);
+    set = template_set_load(ctl->settings.templates.directory, NULL, &ignored);
     if (set != NULL && strcmp(template_set_version(set), version) == 0) {
         return set;
     }
     template_set_free(set);
-    if (words->archive == NULL) {
+    if (archive == NULL) {
         (void)err_set(err, ERR_UNKNOWN,
-                      "it was made from version %.12s of the templates, and templates.archive, which would keep versions, is not "
-                      "configured",
+                      "it was made from version %.12s of the templates, and no templates.archive, which keeps versions, is configured or "
+                      "within reach of this user on this machine",
                       version);
     } else {
         *err = kept;
@@ -189,7 +190,7 @@ static int make(struct sent *sent, const char *part, struct message *message, st
     if (words->reset_key_file != NULL && conf_read_secret(words->reset_key_file, arena, &wording.reset_key, err) < 0) {
         return -1;
     }
-    struct template_set *set = load_version(words, sent->try->version, err);
+    struct template_set *set = load_version(sent->ctl, sent->try->version, err);
     if (set == NULL) {
         return -1;
     }

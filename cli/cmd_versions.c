@@ -11,6 +11,7 @@
  * Exit codes: 1 where the set must not go live. Does not: wait for reachd, which takes a published set within a second. */
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/sent.h"
 #include "cli/view.h"
 #include "templates/template.h"
 
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- notices ------------------------------------------------------------------------------------------------------------ */
 
@@ -136,6 +138,34 @@ static void file_worker(json_t *versions, const char *worker, const char *text) 
     json_decref(state);
 }
 
+/* `workers`: the hash `templates`. In the arena; NULL: none. */
+static const char *told_archive(struct ctl *ctl, json_t *workers) {
+    const char *name;
+    json_t *value;
+    json_object_foreach(workers, name, value) {
+        json_t *state = json_loads(json_string_value(value), 0, NULL);
+        const char *told = view_get(state, "archive");
+        const char *archive = told != NULL && access(told, X_OK) == 0 ? arena_strdup(&ctl->arena, told) : NULL;
+        json_decref(state);
+        if (archive != NULL) {
+            return archive;
+        }
+    }
+    return NULL;
+}
+
+const char *versions_archive(struct ctl *ctl) {
+    struct err ignored;
+    if (ctl->settings.templates.archive != NULL) {
+        return ctl->settings.templates.archive;
+    }
+    struct store *store = ctl_store(ctl, &ignored);
+    json_t *workers = store == NULL ? NULL : store_hash(store, "templates", &ignored);
+    const char *archive = told_archive(ctl, workers);
+    json_decref(workers);
+    return archive;
+}
+
 /* The versions that the archive has. */
 static void file_kept(json_t *versions, const char *archive) {
     struct dirent **entries = NULL;
@@ -166,7 +196,7 @@ static json_t *read_versions(struct ctl *ctl, struct err *err) {
     json_object_foreach(workers, name, value) {
         file_worker(versions, name, json_string_value(value));
     }
-    file_kept(versions, ctl->settings.templates.archive);
+    file_kept(versions, versions_archive(ctl));
     json_t *counters = json_object_get(status, "counters");
     json_object_foreach(counters, name, value) {
         file_counter(versions, name, json_integer_value(value));

@@ -11,6 +11,10 @@
  * ("text", "html") that part alone. *known_r is false where Redis knows no such notice; nothing was printed then. */
 enum ctl_exit sent_print(struct ctl *ctl, const char *id, const char *channel, const char *part, bool *known_r);
 
+/* The folder where versions are kept: as configured, else where a reachd says that it keeps them, if that is on this machine. In the arena
+ * or borrowed; NULL: none. (cmd_versions.c) */
+const char *versions_archive(struct ctl *ctl);
+
 /* A message as JSON: its words, without who they are for. New. (cmd_template.c) */
 json_t *view_message(const struct message *message);
 

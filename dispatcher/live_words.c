@@ -16,18 +16,23 @@
 #include "templates/watch.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 /* ---- telling ------------------------------------------------------------------------------------------------------- */
 
-/* The field of this worker in the hash `templates`: what it uses, and what was refused since. */
+/* The field of this worker in the hash `templates`: what it uses, where it keeps versions, and what was refused since. */
 static void put_state(struct buf *out, const struct worker *w, const char *refused, const char *now) {
+    const char *archive = w->place.settings->templates.archive;
     char since[TIME_TEXT_MAX];
+    char path[PATH_MAX];
     buf_putc(out, '{');
     answers_put(out, "version", template_set_version(w->templates));
     answers_put(out, "since", time_format(w->templates_since_ms, since));
+    answers_put(out, "archive", archive == NULL ? NULL : realpath(archive, path));
     answers_put(out, "refused_at", refused == NULL ? NULL : now);
     answers_put(out, "refused", refused);
     buf_putc(out, '}');
@@ -86,6 +91,7 @@ static void tell_refused(struct worker *w, const struct template_report *report,
 static int keep(const struct settings *settings, const struct template_set *set, struct err *err) {
     const char *archive = settings->templates.archive;
     if (archive == NULL) {
+        log_warning("no templates.archive is set: when the words change, messages that were sent before cannot be made again");
         return 0;
     }
     if (mkdir(archive, 0755) < 0 && errno != EEXIST) {
@@ -148,6 +154,12 @@ int live_words_open(struct worker *w, const struct settings *settings, struct ar
 
 void live_words_announce(struct worker *w) {
     tell(w, NULL, NULL, NULL);
+}
+
+void live_words_show_counters(struct worker *w) {
+    if (queue_count(w->queue, "templates.live", 0) < 0 || queue_count(w->queue, "templates.refused", 0) < 0) {
+        log_info("templates: the counters are shown when Redis is there again");
+    }
 }
 
 void live_words_close(struct worker *w) {

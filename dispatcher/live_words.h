@@ -11,6 +11,9 @@ int live_words_open(struct worker *w, const struct settings *settings, struct ar
 /* Writes into Redis which version this worker uses, once there is a queue. */
 void live_words_announce(struct worker *w);
 
+/* Makes the counters of what goes live and what is refused visible from the start, as 0. For each time the queue is ready. */
+void live_words_show_counters(struct worker *w);
+
 void live_words_close(struct worker *w);
 
 #endif

@@ -114,10 +114,11 @@ static void on_drained(void *ctx) {
 
 /* ---- putting it together ------------------------------------------------------------------------------------------- */
 
-/* Where the journal is kept when the configuration does not say: with the rest of what this reachd keeps. */
-static const char *find_journal(const struct options *options, struct arena *arena) {
+/* Where the journal and the versions of the words are kept when the configuration does not say: with the rest of what this reachd keeps.
+ * NULL: there is no such place. */
+static const char *below_state(const struct options *options, const char *name, struct arena *arena) {
     const char *state = options->standalone_dir != NULL ? options->standalone_dir : getenv("STATE_DIRECTORY");
-    return state == NULL ? NULL : arena_printf(arena, "%.*s/journal", (int)strcspn(state, ":"), state);
+    return state == NULL ? NULL : arena_printf(arena, "%.*s/%s", (int)strcspn(state, ":"), state, name);
 }
 
 static int run(struct daemon *d, const struct worker_watch *watch) {
@@ -158,7 +159,10 @@ static int start(const struct options *options, struct settings *settings, struc
         log_info("redis-server runs at %s", settings->redis.address);
     }
     if (settings->journal.directory == NULL) {
-        settings->journal.directory = find_journal(options, arena);
+        settings->journal.directory = below_state(options, "journal", arena);
+    }
+    if (settings->templates.archive == NULL) {
+        settings->templates.archive = below_state(options, "templates", arena);
     }
     d.worker = worker_new(d.base, &clock_system, settings, libexec_find(settings, arena), arena, &err);
     if (d.worker == NULL) {

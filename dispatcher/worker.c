@@ -371,6 +371,7 @@ static int put_banner(void *ctx, const struct message *message, channel_done_fn 
 static void on_ready(void *ctx) {
     struct worker *w = ctx;
     log_info("ready: connected to Redis, taking work");
+    live_words_show_counters(w);
     gateways_refresh(w->place.gateways);
     if (w->watch.ready != NULL) {
         w->watch.ready(w->watch.ctx);

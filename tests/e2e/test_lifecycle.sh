@@ -135,11 +135,19 @@ it_refuses_a_wrong_configuration_with_file_and_line() {
 
 it_runs_alone_and_leaves_nothing() {
     mkdir "$T/alone"
-    make_config "$CONFIG" "$T/ports.json" "$T/alone/redis.sock"
+    make_config "$T/made.yaml" "$T/ports.json" "$T/alone/redis.sock"
+    cp -r "$TOP/templates/messages" "$T/words"
+    sed -e "s|^  directory: .*/messages\"*$|  directory: $T/words|" -e '/^  archive: .*\.words/d' "$T/made.yaml" >"$CONFIG"
     start_reachd --standalone "$T/alone" --config "$CONFIG"
     job s1 >"$T/s.ndjson"
     ctl push "$T/s.ndjson" 2>"$T/err" || fail "$(cat "$T/err")"
     wait_until 30 'the job is done' state_is s1 reached
+    ctl template render s1 >"$T/before" || fail 'the mail cannot be made again'
+    sed -i 's/^subject: .*/subject: "Other words"/' "$T/words/mail-password-disabled/en/email.md"
+    wait_until 20 'other words are in use' log_says 'new templates are in use'
+    ctl template render s1 >"$T/after" 2>"$T/err" || fail "the version it was sent with was not kept: $(cat "$T/err")"
+    cmp "$T/before" "$T/after" || fail 'the mail is made from words that it was not sent with'
+    contains "$(ctl template list)" 'yes' 'kept versions in the list'
     if "$B/reachd" --standalone "$T/alone" --config "$CONFIG" >"$T/second.log" 2>&1; then fail 'a second reachd runs on the same folder'; fi
     contains "$(cat "$T/second.log")" "$T/alone" 'what the second one says'
     stop reachd

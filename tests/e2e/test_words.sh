@@ -50,6 +50,11 @@ it_prepares() {
     start_reachd --config "$CONFIG"
 }
 
+it_shows_what_is_counted_from_the_start() {
+    wait_until 10 'both counters are there' counters_are '[0, 0]'
+}
+counters_are() { [ "$(ctl --json status | json - "[d['counters'].get('templates.' + name) for name in ('live', 'refused')]")" = "$1" ]; }
+
 it_makes_a_sent_mail_again_byte_for_byte() {
     { job ada; job aml ar; job jean fr-FR; } >"$T/jobs"
     push "$T/jobs"
