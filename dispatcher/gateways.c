@@ -74,6 +74,7 @@ struct gateways *gateways_open(const struct settings *settings, const struct cha
         g->items = calloc(settings->gateways.n + CHANNEL_COUNT, sizeof *g->items);
         g->slots = calloc(settings->gateways.n + CHANNEL_COUNT, sizeof *g->slots);
         g->clock = env->clock;
+        g->look_ms = settings->worker.gateway_look_ms;
         g->base = env->base;
     }
     if (g == NULL || g->items == NULL || g->slots == NULL) {
@@ -256,13 +257,13 @@ static bool pick_to_hold(struct gateways *g, const struct gateways_wish *wish, s
 
 /* All are broken or drained: when one of them is worth another look. */
 static void find_wait(const struct gateways *g, const struct gateways_wish *wish, int64_t now_ms, struct gateways_choice *choice) {
-    enum { PROBED_MS = 2000, DRAINED_MS = 30000, LONGEST_MS = 60000 };
-    choice->until_ms = now_ms + LONGEST_MS;
+    enum { PROBED_MS = 2000 };
+    choice->until_ms = now_ms + 2 * g->look_ms;
     for (size_t i = 0; i < g->n; i++) {
         const struct breaker *breaker = &g->items[i].health.breaker;
         int64_t until_ms = breaker->state == BREAKER_OPEN        ? breaker->until_ms
                            : breaker->state == BREAKER_HALF_OPEN ? now_ms + PROBED_MS
-                                                                 : now_ms + DRAINED_MS;
+                                                                 : now_ms + g->look_ms;
         if (is_candidate(&g->items[i], wish) && until_ms < choice->until_ms) {
             choice->until_ms = until_ms > now_ms ? until_ms : now_ms + 1;
             choice->index = i;

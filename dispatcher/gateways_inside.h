@@ -43,6 +43,7 @@ struct gateways {
     struct instance *retired;                   /* those of before a reload that are not answered yet */
     struct gateway_settings own[CHANNEL_COUNT]; /* of channels that need no configuration */
     const struct clock *clock;
+    int64_t look_ms; /* worker.gateway_look */
     struct event_base *base;
     struct queue *queue; /* NULL: nothing is shared */
     struct gateways_hooks hooks;

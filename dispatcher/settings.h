@@ -17,6 +17,7 @@ struct worker_settings {
     int64_t in_flight_max;   /* notices at once */
     int64_t retry_base_ms;   /* first backoff */
     int64_t retry_cap_ms;    /* longest backoff */
+    int64_t gateway_look_ms; /* how soon a notice behind a drained gateway looks again */
     int64_t drain_ms;        /* how long SIGTERM waits for what is in flight */
     int64_t receipt_wait_ms; /* how long a receipt whose message is not known (yet) is kept */
     int64_t redis_wait_ms;   /* --standalone: how long to wait for its own redis-server */

@@ -47,6 +47,15 @@ static const struct conf_key worker_keys[] = {
      .min = 10,
      .max = INT64_C(86400000),
      .help = "longest pause between two repetitions"},
+    {.name = "gateway_look",
+     .type = CONF_DURATION,
+     .offset = offsetof(struct worker_settings, gateway_look_ms),
+     .initial = "30s",
+     .min = 100,
+     .max = INT64_C(600000),
+     .help =
+         "how soon a notice that no gateway can take looks again where all are drained; where one is broken, when that is tried again, but "
+         "after twice this time at the latest"},
     {.name = "drain",
      .type = CONF_DURATION,
      .offset = offsetof(struct worker_settings, drain_ms),
@@ -140,8 +149,8 @@ static const struct conf_key words_keys[] = {
     {.name = "archive",
      .type = CONF_PATH,
      .offset = offsetof(struct words_settings, archive),
-     .help =
-         "a folder that keeps every version that was in use, so that a message can be made again as it was sent; none: they are not kept"},
+     .help = "a folder that keeps every version that was in use, so that a message can be made again as it was sent; where not given, "
+             "`templates` in systemd's state directory or in that of --standalone; neither: they are not kept"},
     {.name = "goes_live",
      .type = CONF_CHOICE,
      .offset = offsetof(struct words_settings, goes_live),

@@ -10,7 +10,7 @@ configure() {
     CONFIG=$T/reachd.yaml
     cat >"$CONFIG" <<EOF
 redis: {address: "unix:$REDIS_SOCK", lease: 20s}
-worker: {retry_base: 100ms, retry_cap: 400ms}
+worker: {retry_base: 100ms, retry_cap: 400ms, gateway_look: ${LOOK:-30s}}
 templates: {directory: $TOP/templates/messages}
 own_domains: [{domain: walton.example}]
 gateways:
@@ -68,7 +68,7 @@ it_opens_the_breaker_of_a_server_that_refuses_everybody_for_now() {
     start_redis
     start_peer
     peer_rules '{"rules":[{"phase":"rcpt","action":"reply","code":451,"text":"4.3.0 the mail system is out of order"}]}'
-    configure "$(smtp mail "$SMTP_PORT" "in_flight_max: 8, sessions: 4, breaker: {failures: 3, open: 30s, open_max: 60s}")"
+    LOOK=2s configure "$(smtp mail "$SMTP_PORT" "in_flight_max: 8, sessions: 4, breaker: {failures: 3, open: 30s, open_max: 60s}")"
     start_reachd --config "$CONFIG"
     push calm 300
     wait_until 30 "the breaker is open" gateway_is mail state open
@@ -143,7 +143,7 @@ $(smtp two "$SMTP_PORT")"
 
 it_keeps_what_waits_over_a_restart_of_everything() {
     start_over
-    configure "$(smtp only "$SMTP_PORT")"
+    LOOK=2s configure "$(smtp only "$SMTP_PORT")"
     start_reachd --config "$CONFIG"
     ctl gateway drain only --yes || fail "gateway drain"
     wait_until 10 "reachd knows" grep -q 'gateway only: taken out' "$T/reachd.log"
