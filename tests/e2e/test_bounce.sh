@@ -73,7 +73,6 @@ notice() {
         \"contacts\":[{\"channel\":\"email\",\"address\":\"$3\"},{\"channel\":\"sms\",\"address\":\"+441632960001\"}]},
         \"disables\":{\"accounts\":[\"$2@walton.example\"]},\"data\":{\"reset_url\":\"https://walton.example/reset\"}}"
 }
-state_is() { [ "$(ctl --json notice show "$1" 2>/dev/null | json - 'd["state"]')" = "$2" ]; }
 shows() { ctl notice show "$1" 2>/dev/null | grep -q "$2"; }
 cleared() { [ "$(rcli FCALL reach_allowed 1 "reach:clearance:{$1@walton.example}")" = "$2" ]; }
 

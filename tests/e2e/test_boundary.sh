@@ -17,7 +17,6 @@ notice() {
         \"locale\":\"en\",\"contacts\":[{\"channel\":\"email\",\"address\":\"$1@walton.example\"}${3:+,$3}]},
         \"disables\":{\"accounts\":[\"$1@walton.example\"]},\"effective_at\":\"$2\",\"data\":{\"reset_url\":\"https://walton.example/reset\"}}" >"$T/xadd"
 }
-state_is() { [ "$(ctl --json notice show "$1" 2>/dev/null | json - 'd["state"]')" = "$2" ]; }
 mails_to() { peer_index "sum(1 for m in d if m['recipient'].startswith('$1'))" 2>/dev/null || echo 0; }
 tried() { peer_control 'd["counts"].get("command:RCPT", 0)'; }
 
@@ -28,13 +27,7 @@ it_warns_early_while_the_mailbox_still_works() {
     cat >"$CONFIG" <<EOF
 redis: {address: "unix:$REDIS_SOCK", lease: 30s}
 worker: {retry_base: 50ms, retry_cap: 200ms}
-templates: {directory: $TOP/templates/messages}
-own_domains: [{domain: walton.example}]
-gateways:
-  - {name: mail, channel: email, driver: smtp, host: 127.0.0.1, port: $SMTP_PORT, tls: plaintext-on-loopback, from_address: security@walton.example}
-routes:
-  - name: security
-    steps: [{channel: email, success: sent, wait: 0s, attempts: 50, retry_for: 60s}]
+$(mail_only)
 EOF
     start_reachd --config "$CONFIG"
     notice early "$(in_ms 60000)"

@@ -19,7 +19,6 @@ JOBS=0
 # email NAME [MEMBERS]
 email() { printf '{"channel":"email","address":"%s@example.org"%s}' "$1" "${2:+,$2}"; }
 PHONE='{"channel":"sms","address":"+441632960001"}'
-state_is() { [ "$(ctl --json notice show "$1" 2>/dev/null | json - 'd["state"]')" = "$2" ]; }
 comes_to() { wait_until 20 "notice $1 is $2" state_is "$1" "$2"; }
 allowed() { rcli FCALL reach_allowed 1 "reach:clearance:{$1@walton.example}"; }
 is_allowed() { [ "$(allowed "$1")" = "$2" ]; }

@@ -10,7 +10,6 @@ notice() {
         \"locale\":\"en\",\"name\":\"Ada Lovelace\",\"contacts\":[{\"channel\":\"email\",\"address\":\"$1@example.org\"}]},
         \"disables\":{\"accounts\":[\"$1@walton.example\"]},\"data\":{\"reset_url\":\"https://walton.example/reset\"}}" >"$T/xadd"
 }
-state_is() { [ "$(ctl --json notice show "$1" 2>/dev/null | json - 'd["state"]')" = "$2" ]; }
 mails_to() { peer_index "sum(1 for m in d if m['recipient'].startswith('$1@'))" 2>/dev/null || echo 0; }
 is_taken() { [ "$(mails_to "$1")" -ge 1 ]; }
 # answered ID: the gateway's answer stands in the journal
@@ -44,13 +43,7 @@ it_starts() {
 redis: {address: "unix:$REDIS_SOCK", lease: 30s, consumer: "one/1"}
 worker: {in_flight_max: 256, retry_base: 50ms, retry_cap: 200ms, drain: 2s}
 journal: {directory: "$J", size_max: 256KiB}
-templates: {directory: $TOP/templates/messages}
-own_domains: [{domain: walton.example}]
-gateways:
-  - {name: mail, channel: email, driver: smtp, host: 127.0.0.1, port: $SMTP_PORT, tls: plaintext-on-loopback, from_address: security@walton.example}
-routes:
-  - name: security
-    steps: [{channel: email, success: sent, wait: 0s, attempts: 50, retry_for: 60s}]
+$(mail_only)
 YAML
     start_reachd --config "$CONFIG"
 }

@@ -11,7 +11,6 @@ job() { # job ID [ADDRESS]
     printf '{"v":1,"type":"notice","id":"%s","notice":"mail-password-disabled","customer":{"id":"C-%s","name":"Ada","locale":"en-GB","contacts":[{"channel":"email","address":"%s"}]},"disables":{"accounts":["%s@walton.example"]},"data":{"reset_url":"https://walton.example/reset"}}\n' \
         "$1" "$1" "${2:-$1@example.org}" "$1"
 }
-state_is() { [ "$(ctl --json notice show "$1" 2>/dev/null | json - 'd["state"]')" = "$2" ]; }
 log_says() { grep -q "$1" "$T/reachd.log"; }
 sent_number() { [ "$(wc -l <"$PEER_DIR/index.ndjson")" -ge "$1" ]; }
 

@@ -76,7 +76,6 @@ notice() {
         {\"channel\":\"email\",\"address\":\"$1@example.org\"}]},\"data\":{\"reset_url\":\"https://walton.example/reset\"}}" >"$T/xadd"
 }
 ctl() { "$B/reachctl" --config /dev/null --redis "unix:$REDIS_SOCK" "$@"; } # the configuration may be a broken one
-state_is() { [ "$(ctl --json notice show "$1" 2>/dev/null | json - 'd["state"]')" = "$2" ]; }
 comes_to() { wait_until 20 "notice $1 is $2" state_is "$1" "$2"; }
 
 # sent EXPRESSION: evaluated on the list `d` of what the provider took.

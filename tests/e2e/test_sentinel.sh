@@ -81,13 +81,7 @@ redis: {sentinels: ["127.0.0.1:$NOBODY", "127.0.0.1:$S1", "127.0.0.1:$S2", "127.
   sentinel_password_file: "$T/sentinel-password", password_file: "$T/password", lease: 5s, consumer: one}
 worker: {in_flight_max: 20, retry_base: 50ms, retry_cap: 200ms}
 journal: {directory: "$T/journal"}
-templates: {directory: $TOP/templates/messages}
-own_domains: [{domain: walton.example}]
-gateways:
-  - {name: mail, channel: email, driver: smtp, host: 127.0.0.1, port: $SMTP_PORT, tls: plaintext-on-loopback, from_address: security@walton.example}
-routes:
-  - name: security
-    steps: [{channel: email, success: sent, wait: 0s, attempts: 50, retry_for: 60s}]
+$(mail_only)
 YAML
     start_reachd --config "$CONFIG"
     push first 10

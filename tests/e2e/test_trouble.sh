@@ -9,7 +9,6 @@ job() {
     echo "{\"v\":1,\"type\":\"notice\",\"id\":\"$1\",\"notice\":\"mail-password-disabled\",\"customer\":{\"id\":\"$1\",\"locale\":\"en\",\"contacts\":[{\"channel\":\"email\",\"address\":\"$1@example.org\"}]},\"disables\":{\"accounts\":[\"$1@walton.example\"]},\"data\":{\"reset_url\":\"https://walton.example/reset\"}}"
 }
 notice() { rcli XADD reach:intake '*' job "$(job "$1")" >"$T/xadd"; }
-state_is() { [ "$(ctl --json notice show "$1" 2>/dev/null | json - 'd["state"]')" = "$2" ]; }
 mails_to() { peer_index "sum(1 for m in d if m['recipient'].startswith('$1@'))" 2>/dev/null || echo 0; }
 is_taken() { [ "$(mails_to "$1")" -ge 1 ]; }
 count_is() { [ "$(ctl --json status 2>/dev/null | json - "d['$1']")" = "$2" ]; }
@@ -21,13 +20,7 @@ config() {
 redis: {address: "unix:$3", lease: $4, consumer: $2}
 worker: {retry_base: 50ms, retry_cap: 200ms}
 journal: {directory: "$T/journal"}
-templates: {directory: $TOP/templates/messages}
-own_domains: [{domain: walton.example}]
-gateways:
-  - {name: mail, channel: email, driver: smtp, host: 127.0.0.1, port: $SMTP_PORT, tls: plaintext-on-loopback, from_address: security@walton.example}
-routes:
-  - name: security
-    steps: [{channel: email, success: sent, wait: 0s, attempts: 50, retry_for: 60s}]
+$(mail_only)
 YAML
 }
 

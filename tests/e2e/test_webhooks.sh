@@ -91,7 +91,6 @@ notice() {
         \"expires_at\":\"${5:-2126-01-01T00:00:00Z}\",
         \"disables\":{\"accounts\":[\"$1@walton.example\"]},\"data\":{\"reset_url\":\"${4:-https://walton.example/reset}\"}}" >"$T/xadd"
 }
-state_is() { [ "$(ctl --json notice show "$1" 2>/dev/null | json - 'd["state"]')" = "$2" ]; }
 comes_to() { wait_until 20 "notice $1 is $2" state_is "$1" "$2"; }
 cleared() { [ "$(rcli FCALL reach_allowed 1 "reach:clearance:{$1@walton.example}")" = "${2:-1}" ]; }
 timeline() { ctl notice show "$1"; }

@@ -13,7 +13,6 @@ job() { # job ID [LOCALE [MORE CONTACTS]]
         "$1" "$1" "${2:-en-GB}" "$1" "${3:-}" "$1"
 }
 push() { ctl push "$1" 2>"$T/err" || fail "$(cat "$T/err")"; }
-state_is() { [ "$(ctl --json notice show "$1" 2>/dev/null | json - 'd["state"]')" = "$2" ]; }
 finished() { [ "$(ctl --json status | json - 'd["finished"]')" -ge "$1" ]; }
 counter() { ctl --json status | json - "d['counters'].get('$1', 0)"; }
 counter_is() { [ "$(counter "$1")" = "$2" ]; }

@@ -228,6 +228,19 @@ make_config() {
     chmod 600 "$1"
 }
 
+# mail_only: the part of a configuration that every reachd has whose only channel is mail to the peer ($SMTP_PORT).
+mail_only() {
+    cat <<YAML
+templates: {directory: $TOP/templates/messages}
+own_domains: [{domain: walton.example}]
+gateways:
+  - {name: mail, channel: email, driver: smtp, host: 127.0.0.1, port: $SMTP_PORT, tls: plaintext-on-loopback, from_address: security@walton.example}
+routes:
+  - name: security
+    steps: [{channel: email, success: sent, wait: 0s, attempts: 50, retry_for: 60s}]
+YAML
+}
+
 # start_reachd OPTION...: a daemon; it is up once it says that it takes work (again, after a restart).
 start_reachd() {
     need reachd reachctl
@@ -242,3 +255,6 @@ is_ready_again() { [ "$(times_ready)" -gt "$1" ]; }
 
 # ctl ARGUMENT...: reachctl with the configuration of this test ($CONFIG).
 ctl() { "$B/reachctl" --config "$CONFIG" "$@"; }
+
+# state_is ID STATE: whether the notice is in that state.
+state_is() { [ "$(ctl --json notice show "$1" 2>/dev/null | json - 'd["state"]')" = "$2" ]; }
