@@ -4,7 +4,7 @@
  *                                             └─▶ else: walk over the names, page by page ──▶ alarm with the ids
  *
  * A notice is named beside its record: by its customer's chain (last, previous) and by its kept job. A name without a record is one that
- * somebody has deleted. Where no name is left over, the counters themselves were changed.
+ * somebody has deleted. Where no name is left over in two rounds, the counters themselves were changed.
  *
  * Guarantees: the look is exact at any time, while work goes on; an alarm is raised once for what was found, and once more when that
  * changes; its end is told as well. How it fails: a page that is refused ends the walk; the next interval begins anew. Does not: mend
@@ -105,6 +105,20 @@ static void note(struct audit *audit, const redisReply *name) {
     }
 }
 
+/* Where the names do not fit what the look saw, the records have changed between the two: only a second round tells. */
+static void walked(struct queue *queue) {
+    struct audit *audit = &queue->audit;
+    bool sure = audit->second_round || (audit->n_ids > 0 && (int64_t)audit->n_ids <= audit->unaccounted);
+    if (sure) {
+        tell(queue);
+    }
+    finish(queue);
+    audit->second_round = !sure;
+    if (!sure) {
+        arm(queue, 0);
+    }
+}
+
 /* [cursor, name, ...] */
 static void on_page(redisAsyncContext *redis, void *reply_ptr, void *data) {
     (void)data;
@@ -126,8 +140,7 @@ static void on_page(redisAsyncContext *redis, void *reply_ptr, void *data) {
     }
     (void)snprintf(audit->cursor, sizeof audit->cursor, "%s", reply->element[0]->str);
     if (strcmp(audit->cursor, "0") == 0 && ++audit->source == SOURCES) {
-        tell(queue);
-        finish(queue);
+        walked(queue);
     } else {
         arm(queue, PAGE_MS);
     }
@@ -174,6 +187,7 @@ static void on_look(redisAsyncContext *redis, void *reply_ptr, void *data) {
             log_notice("audit: unaccounted 0 again");
         }
         audit->told = 0;
+        audit->second_round = false;
         return;
     }
     audit->walking = true;
@@ -216,6 +230,7 @@ void audit_fini(struct queue *queue) {
 void audit_restart(struct queue *queue) {
     if (queue->settings->audit_interval_ms > 0) {
         finish(queue);
+        queue->audit.second_round = false;
         arm(queue, queue->settings->audit_interval_ms < FIRST_MS ? queue->settings->audit_interval_ms : FIRST_MS);
     }
 }

@@ -123,8 +123,9 @@ struct audit {
     int64_t told;        /* what the last alarm said; 0: none stands */
     size_t told_ids;
     bool walking;
-    unsigned source; /* whose names are being looked through */
-    char cursor[32]; /* in them */
+    bool second_round; /* the names of the first did not fit what the look saw */
+    unsigned source;   /* whose names are being looked through */
+    char cursor[32];   /* in them */
     struct arena arena;
     const char *ids[AUDIT_IDS_MAX]; /* in the arena */
     size_t n_ids;
