@@ -1,15 +1,19 @@
 /* alarm: see alarm.h.
  *
- * Without a clearance, in one atomic step with the job's acknowledgement: an event of type `alarm`, a counter, a hold (so that the
- * next look finds it), and an emergency notice for the customer in the urgent lane, with the account already dead. Whose
+ * Without a clearance, in one atomic step with the job's acknowledgement: an event of type `alarm`, a counter, and an emergency notice
+ * for the customer in the urgent lane, with the account already dead (that notice holds the account until the customer is reached). Whose
  * account it is: the job says so, or the hold, or the index of accounts made from the contact book. Where nobody knows, a desk
  * case asks a person to find out.
+ *
+ * What counts is the moment when the account was disabled: the job's `at`, else when the job was pushed. A clearance that was granted
+ * later, that was over by then, or that is no record of reachd's is none.
  *
  * Guarantees: the alarm is raised once per job (the entry is acknowledged with it). The log line holds no account. */
 #include "dispatcher/alarm.h"
 
 #include "base/log.h"
 #include "dispatcher/control.h"
+#include "dispatcher/core/clearance.h"
 #include "dispatcher/intake.h"
 
 #include <stdlib.h>
@@ -116,9 +120,30 @@ static void raise_alarm(struct alarm *alarm, const char *const *values) {
     }
 }
 
+/* `at` is often given in whole seconds: what was granted within that second counts as granted before. */
+static bool record_covers(const json_t *record, int64_t at_ms) {
+    const char *granted = json_string_value(json_object_get(record, "granted_at"));
+    const char *expires = json_string_value(json_object_get(record, "expires_at"));
+    int64_t granted_ms;
+    int64_t expires_ms;
+    return json_is_string(json_object_get(record, "notice")) && granted != NULL && expires != NULL &&
+           time_parse(granted, &granted_ms) == 0 && time_parse(expires, &expires_ms) == 0 &&
+           clearance_covers(granted_ms / 1000 * 1000, expires_ms, at_ms);
+}
+
+/* Whether the clearance, if there is one, covers the moment when the account was disabled. */
+static bool was_cleared(const struct alarm *alarm, const char *clearance) {
+    const struct work *work = alarm->work;
+    int64_t at_ms = work->document.disabled_at_ms != 0 ? work->document.disabled_at_ms : strtoll(work->entry.stream_id, NULL, 10);
+    json_t *record = clearance == NULL ? NULL : json_loads(clearance, 0, NULL);
+    bool covered = record != NULL && record_covers(record, at_ms);
+    json_decref(record);
+    return covered;
+}
+
 static void on_answers(void *ctx, const char *const *values, size_t n, struct arena *arena_take) {
     struct alarm *alarm = ctx;
-    if (n == ASKS && values[ASK_CLEARANCE] != NULL) {
+    if (n == ASKS && was_cleared(alarm, values[ASK_CLEARANCE])) {
         control_acknowledge(alarm->worker, &alarm->work->entry);
     } else {
         raise_alarm(alarm, values);

@@ -138,15 +138,19 @@ local function reached_notices(customer)
     return notices_of(customer, function(state) return state == 'R' end)
 end
 
--- Writes a customer's release, but only where no notice of theirs is open and no desk case is left (P7). It runs after the
--- records of the batch are written. Looked at: the newest 100; whoever has more gets no release.
+-- Writes a customer's release, but only where no notice of theirs is open or still holds an account (one that was reached and bounced
+-- afterwards does), and no desk case is left (P7). It runs after the records of the batch are written. Looked at: the newest 100;
+-- whoever has more gets no release.
 local FINISHED = {R = true, C = true, V = true}
+local function is_done(record)
+    return FINISHED[string.sub(record, 1, 1)] and not string.find(record, '"hold":true', 1, true)
+end
 local function release(key, customer, value, time)
     local id, looked = redis.call('HGET', KEYS[4], customer), 0
     while id do
         local record = redis.call('HGET', KEYS[1], id)
         looked = looked + 1
-        if looked > 100 or (record and not FINISHED[string.sub(record, 1, 1)]) or redis.call('HEXISTS', ARGV[1] .. 'desk', id) == 1 then
+        if looked > 100 or (record and not is_done(record)) or redis.call('HEXISTS', ARGV[1] .. 'desk', id) == 1 then
             return
         end
         id = redis.call('HGET', KEYS[5], id)

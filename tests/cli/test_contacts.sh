@@ -136,6 +136,43 @@ it_exports_what_an_import_reads_back() {
     equal 1 "$(status_of ctl contacts export "$T/no/all.ndjson")" "a place that does not exist"
 }
 
+it_takes_look_alikes_and_tells_of_them() {
+    {
+        printf '{"id":"L1","contacts":[{"channel":"email","address":"l1@example.org"},{"channel":"email","address":"l1@w\xd0\xb0lton.example"}]}\n'
+        printf '{"id":"L2","contacts":[{"channel":"email","address":"\xd0\xb0da@example.org"}]}\n'
+        printf '{"id":"L3","contacts":[{"channel":"email","address":"\xd0\xb0\xd0\xbd\xd0\xbd\xd0\xb0@example.org"}]}\n'
+    } >"$T/alike.ndjson" # a Cyrillic a in a domain of ours and in a name; a name that is Cyrillic throughout
+    equal 0 "$(import "$T/alike.ndjson")" "exit code: they are taken"
+    equal '[3, 0, 2]' "$(json "$T/out" '[d[k] for k in ("new", "rejected", "lookalikes")]')" "the report"
+    contains "$(cat "$T/err")" 'alike.ndjson:1: warning: contacts[1].address: ' "line and member"
+    contains "$(cat "$T/err")" 'alike.ndjson:2: warning: contacts[0].address: ' "line and member"
+    lacks "$(cat "$T/err")" 'alike.ndjson:3:' "one script is no look-alike"
+    equal '["reachable", [false, true]]' "$(show L1 '[d["verdict"], ["warning" in c for c in d["contacts"]]]')" "the customer"
+    contains "$(show L1 'd["contacts"][1]["warning"]')" 'looks like one of our own' "what the service desk sees"
+    contains "$(ctl customer show L1)" 'looks like one of our own' "the text"
+    lacks "$(ctl customer show L3)" 'looks like' "the text of another"
+}
+
+it_says_who_hangs_on_a_single_route() {
+    printf '%s\n' '{"id":"G1","contacts":[{"channel":"email","address":"g1@x.example"},{"channel":"email","address":"g2@X.example"}]}' \
+        '{"id":"G2","contacts":[{"channel":"email","address":"g1@x.example"},{"channel":"sms","address":"+441632960015"}]}' >"$T/single.ndjson"
+    equal 0 "$(import "$T/single.ndjson")" "exit code"
+    equal '[true]' "$(show G1 '[d["single_route"]]')" "one mail domain"
+    equal '[false]' "$(show G2 '[d.get("single_route", False)]')" "two ways"
+    contains "$(ctl customer show G1)" 'single route' "the text"
+    printf '{"v":1,"type":"campaign","id":"pw","notice":"x","audience":"all","disables":{"domains":["walton.example"]}}' >"$T/job.json"
+    status_of ctl preflight "$T/job.json" --contacts "$T/single.ndjson" --json >"$T/status"
+    equal '[2, 1]' "$(json "$T/out" '[d["customers"], d["single_route"]]')" "the preflight"
+}
+
+it_shows_how_far_it_is_on_a_terminal_only() {
+    "$PYTHON" -c 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))' \
+        "$B/reachctl" --config "$CONFIG" contacts import "$BOOK" </dev/null >"$T/terminal" || fail "the import: $(cat "$T/terminal")"
+    contains "$(cat "$T/terminal")" '[##############################] 100 %  2 customers' "the bar"
+    equal 0 "$(import "$BOOK")" "without a terminal"
+    lacks "$(cat "$T/err")" '%' "no bar"
+}
+
 it_goes_on_where_it_was_interrupted() {
     local status=0
     "$PYTHON" -c 'for i in range(60000): print("{\"id\":\"R%d\",\"contacts\":[{\"channel\":\"email\",\"address\":\"r%d@example.org\"}]}" % (i, i))' >"$T/many.ndjson"

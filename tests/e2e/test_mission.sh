@@ -198,6 +198,23 @@ it_lets_a_person_close_a_case_without_clearing_the_account() {
     equal 0 "$(allowed clearance hal@walton.example)" "clearance"
 }
 
+it_keeps_contact_data_while_an_account_is_held_although_the_case_is_closed() {
+    notice h1 ned "$EMAIL"
+    comes_to h1 reached
+    equal 1 "$(allowed release ned)" "release"
+    receipt '{"v":1,"notice":"h1","status":"bounced"}'
+    wait_until 10 "the desk case" in_hash desk h1
+    job '{"v":1,"type":"desk","id":"x6","notice":"h1","by":"kim","note":"told by letter"}'
+    wait_until 10 "the case is closed" not_in_hash desk h1
+    notice h2 ned "$PHONE"
+    comes_to h2 reached
+    in_hash holds ned@walton.example || fail "the hold is gone"
+    equal 0 "$(allowed release ned)" "release while h1 holds the account"
+    job '{"v":1,"type":"resolve","id":"x7","notice":"h1"}'
+    wait_until 10 "the hold is gone" not_in_hash holds ned@walton.example
+    equal 1 "$(allowed release ned)" "release when nobody holds it"
+}
+
 it_raises_the_alarm_when_an_account_is_disabled_without_clearance() {
     notice n13 ivy ''
     comes_to n13 stranded
@@ -215,6 +232,30 @@ it_raises_the_alarm_when_an_account_is_disabled_without_clearance() {
     wait_until 10 "the job is done" sh -c "redis-cli -s $REDIS_SOCK XPENDING reach:intake reachd | head -n1 | grep -qx 0"
     equal 3 "$(rcli HGET reach:counters count:alarm.disabled-without-clearance)" "alarms after a cleared account"
     lacks "$(cat "$T/reachd.log")" "ivy@walton" "log"
+}
+
+# disabled ID MORE ALARMS: a `disabled` job for ID@walton.example; afterwards there have been so many alarms
+disabled() {
+    job "{\"v\":1,\"type\":\"disabled\",\"id\":\"$1\",\"account\":\"$1@walton.example\"$2}"
+    wait_until 10 "the job $1 is done" sh -c "redis-cli -s $REDIS_SOCK XPENDING reach:intake reachd | head -n1 | grep -qx 0 &&
+        redis-cli -s $REDIS_SOCK XINFO GROUPS reach:intake | grep -A1 -x lag | grep -qx 0"
+    equal "$3" "$(rcli HGET reach:counters count:alarm.disabled-without-clearance)" "alarms after $1"
+}
+
+it_raises_the_alarm_where_the_clearance_did_not_cover_the_moment() {
+    local record='{"granted_at":"2026-01-01T10:00:00.900Z","expires_at":"2099-01-01T00:00:00.000Z","notice":"n1","evidence":"x"}' who
+    for who in t1 t2 t3 t4 t5; do rcli SET "reach:clearance:{$who@walton.example}" "$record" >"$T/set"; done
+    disabled t1 '' 3
+    disabled t2 ',"at":"2026-01-01T10:00:00Z"' 3 # whole seconds: within the second of the grant
+    disabled t3 ',"at":"2026-01-01T09:59:59Z"' 4 # cleared only afterwards
+    disabled t4 ',"at":"2098-12-31T23:59:59Z"' 4
+    disabled t5 ',"at":"2099-01-01T00:00:00Z"' 5 # over by then
+    rcli SET 'reach:clearance:{t6@walton.example}' "${record/2099/2026}" >"$T/set"
+    disabled t6 '' 6 # over long since, and still there
+    rcli SET 'reach:clearance:{t7@walton.example}' yes >"$T/set"
+    disabled t7 '' 7 # no record of reachd's
+    in_hash desk t3 || fail "no case asks whose t3 is"
+    not_in_hash desk t4 || fail "a case although t4 was cleared"
 }
 
 it_clears_only_the_customers_own_account() {

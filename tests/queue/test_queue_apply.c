@@ -339,7 +339,17 @@ static void a_release_waits_for_every_notice_and_desk_case_of_the_customer(void 
     assert_int_equal(redis_server_number(&server, "HDEL", "reach:desk", "n1", NULL), 1);
     effect_of("n3", release);
     assert_int_equal(redis_server_number(&server, "EXISTS", "reach:release:{C1}", NULL), 1);
-    struct queue_change again = kit_change(&kit, "n4", 0, NOTICE_SENDING);
+    struct queue_change holding = kit_change(&kit, "holding", 0, NOTICE_REACHED); /* reached, then a bounce; a person closed the case */
+    holding.record = "{\"hold\":true}";
+    kit_apply(&kit, &holding, 1);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:release:{C1}", NULL), 0); /* gone with the new notice */
+    effect_of("n4", release);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:release:{C1}", NULL), 0);
+    struct queue_change let_go = kit_change(&kit, "holding", holding.fence, NOTICE_REACHED);
+    kit_apply(&kit, &let_go, 1);
+    effect_of("n5", release);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:release:{C1}", NULL), 1);
+    struct queue_change again = kit_change(&kit, "n6", 0, NOTICE_SENDING);
     kit_apply(&kit, &again, 1); /* something of theirs is open again */
     assert_int_equal(redis_server_number(&server, "EXISTS", "reach:release:{C1}", NULL), 0);
 }
