@@ -137,20 +137,27 @@ end
 
 -- A new notice is linked in front of its customer's earlier ones; `newest` is what was the newest before this batch.
 local function link_to_earlier(newest)
-    local previous, seen_now, releases = {}, {}, {}
+    local previous, seen_now = {}, {}
     for i = 1, k do
         local customer, id = customers[i], last[2 * i]
         local earlier = seen_now[customer] or newest[i]
         if earlier and earlier ~= id then
             previous[#previous + 1] = id
             previous[#previous + 1] = earlier
-            releases[#releases + 1] = A[1] .. 'release:{' .. customer .. '}' -- something of theirs is open again (P7)
         end
         seen_now[customer] = id
     end
     write_all('HSET', PREVIOUS, nil, previous)
-    for i = 1, #releases do
-        call('DEL', releases[i])
+end
+
+-- Something of these customers is open again, so their releases go (P7); also of those whose earlier notices are all in the archive.
+local function take_releases()
+    local releases = {}
+    for i = 1, k do
+        releases[i] = A[1] .. 'release:{' .. customers[i] .. '}'
+    end
+    for from = 1, k, CHUNK do
+        call('DEL', unpack(releases, from, math.min(from + CHUNK - 1, k)))
     end
 end
 
@@ -160,6 +167,7 @@ local function link_newcomers()
     if write_all('HSET', LAST, nil, last) < k then
         link_to_earlier(newest)
     end
+    take_releases()
 end
 
 write_all('HSET', NOTICES, nil, A, FIRST, FIRST - 1 + 2 * n)

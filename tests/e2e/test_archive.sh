@@ -163,4 +163,15 @@ it_keeps_a_notice_that_still_holds_an_account() {
     equal 0 "$(rcli FCALL reach_allowed 1 'reach:release:{held}')" 'release'
 }
 
+it_takes_a_release_back_whose_notices_are_all_in_the_archive() {
+    equal 1 "$(rcli FCALL reach_allowed 1 'reach:release:{c4}')" 'release'
+    equal 0 "$(rcli HEXISTS reach:last c4)" 'notices of c4 in Redis'
+    job opens c4 c4@walton.example >"$T/opens.ndjson"
+    local gone='{"channel":"email","status":"withdrawn","address":"someone8@example.org"},{"channel":"email","status":"withdrawn","address":"someone9@example.org"}'
+    sed -i "s/\"contacts\":\[/&$gone,/" "$T/opens.ndjson"
+    push "$T/opens.ndjson"
+    wait_until 30 'it is stranded' states_are 'd["stranded"]' 2
+    equal 0 "$(rcli FCALL reach_allowed 1 'reach:release:{c4}')" 'release while a notice is open'
+}
+
 run_cases
