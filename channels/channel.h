@@ -96,6 +96,8 @@ struct channel_driver {
     /* Appends what a gateway with these settings would hand over for the message, byte for byte, where that is more than its text; NULL: it
      * is the text. Sends nothing. 0, or -1 with *err. */
     int (*show)(const struct gateway_settings *settings, const struct message *message, struct buf *out, struct err *err);
+    /* Appends what of these settings stands in a message beside its words: the sender. NULL: nothing does. */
+    void (*sender)(const struct gateway_settings *settings, struct buf *out);
     /* Closes: what is still in flight is reported (unknown where it may have gone out, retry where not) before it returns. */
     void (*close)(struct gateway *gateway);
 };

@@ -344,6 +344,12 @@ static int smtp_show(const struct gateway_settings *settings, const struct messa
     return make_mail(settings->driver_settings, message, out, err);
 }
 
+static void smtp_sender(const struct gateway_settings *settings, struct buf *out) {
+    const struct smtp_settings *own = settings->driver_settings;
+    const char *name = own->from_name == NULL ? "" : own->from_name;
+    buf_putf(out, "%s\n%s\n%s", own->from_address, name, own->reply_to == NULL ? "" : own->reply_to);
+}
+
 /* Makes gateway->mail and the envelope sender. 0, or -1 with *err. */
 static int compose(struct gateway *gateway, const struct message *message, char from[SMTP_ADDRESS_MAX + 1], struct err *err) {
     buf_reset(&gateway->mail);
@@ -399,5 +405,11 @@ int smtp_envelope(const struct gateway_settings *settings, struct arena *arena, 
     return fill_verp(settings->driver_settings, arena, verp_r, err) == 0 ? 1 : -1;
 }
 
-const struct channel_driver channel_smtp = {
-    .name = "smtp", .settings = &table, .open = smtp_open, .send = smtp_send, .flush = smtp_flush, .show = smtp_show, .close = smtp_close};
+const struct channel_driver channel_smtp = {.name = "smtp",
+                                            .settings = &table,
+                                            .open = smtp_open,
+                                            .send = smtp_send,
+                                            .flush = smtp_flush,
+                                            .show = smtp_show,
+                                            .sender = smtp_sender,
+                                            .close = smtp_close};

@@ -3,10 +3,11 @@
  * The record of a notice says from which version of the words a message was made, when, and whom it addressed; the archive has that
  * version, the contact book the address, and the values of the job are with the record (finished) or with the kept job (in flight). It is
  * made by the same functions that made it the first time (dispatcher/wording.h, the gateway's driver), and a check in the record tells
- * whether name, language, time zone and address are still those of then: what cannot be made again exactly is refused, with the reason.
+ * whether name, language, time zone, address and sender are still those of then: what cannot be made again exactly is refused, with the
+ * reason.
  *
  * Of each contact point it is the last message: a resend that followed an unknown outcome is the same but for links that were made anew.
- * The sender's address and name are those configured now. A message with a {{reset_link}} holds that link: whoever may read the key that
+ * A message with a {{reset_link}} holds that link: whoever may read the key that
  * signs it may see it. Exit codes: 1 where there is no such message. Does not: send. */
 #include "cli/archived.h"
 #include "cli/commands.h"
@@ -37,7 +38,8 @@ struct sent {
 static int choose_try(struct sent *sent, const char *channel, struct err *err) {
     for (size_t i = 0; i < sent->record->n_tries; i++) {
         const struct record_try *try = &sent->record->tries[i];
-        bool fits = try->check != NULL && (channel == NULL || (try->channel != NULL && strcmp(try->channel, channel) == 0));
+        bool fits =
+            try->check != NULL && try->gateway != NULL && (channel == NULL || (try->channel != NULL && strcmp(try->channel, channel) == 0));
         if (fits && (sent->try == NULL || try->made_at_ms >= sent->try->made_at_ms)) {
             sent->try = try;
         }
@@ -100,6 +102,17 @@ static int gather_contacts(struct sent *sent, struct customer *customer, struct 
     return 0;
 }
 
+/* The gateway it went through, as configured now; NULL where there is none of that name. */
+static const struct gateway_settings *find_gateway(const struct sent *sent) {
+    const struct gateway_settings *gateways = sent->ctl->settings.gateways.items;
+    for (size_t i = 0; i < sent->ctl->settings.gateways.n; i++) {
+        if (strcmp(gateways[i].name, sent->try->gateway) == 0) {
+            return &gateways[i];
+        }
+    }
+    return NULL;
+}
+
 /* Whether the message went to this contact point; sent->to then. 1, 0, or -1 with *err. */
 static int is_recipient(struct sent *sent, const struct contact *contact, const char *canonical, struct err *err) {
     char key[17];
@@ -109,7 +122,8 @@ static int is_recipient(struct sent *sent, const struct contact *contact, const 
         return 0;
     }
     sent->to = wording_address(contact->channel, contact->address, &sent->ctl->arena, &ignored);
-    const char *check = sent->to == NULL ? NULL : wording_check(sent->channel, &sent->record->addressed, sent->to, &sent->ctl->arena);
+    const char *check =
+        sent->to == NULL ? NULL : wording_check(sent->channel, &sent->record->addressed, sent->to, find_gateway(sent), &sent->ctl->arena);
     if (sent->to != NULL && check == NULL) {
         return err_no_memory(err);
     }
@@ -136,7 +150,9 @@ static int find_recipient(struct sent *sent, struct err *err) {
     }
     return err_set(
         err, ERR_CONFLICT,
-        "it cannot be made again exactly: the name, language, time zone or address that it was written to is not known any more");
+        "it cannot be made again exactly: the name, language, time zone or address that it was written to is not known any more, "
+        "or the gateway %.64s has another sender now (from_address, from_name, reply_to)",
+        sent->try->gateway);
 }
 
 /* ---- making it ---------------------------------------------------------------------------------------------------------- */
@@ -168,12 +184,10 @@ static struct template_set *load_version(struct ctl *ctl, const char *version, s
 
 /* What the gateway was handed, or one part of it. 0, or -1 with *err. */
 static int show(const struct sent *sent, const struct message *message, const char *part, struct buf *out, struct err *err) {
-    const struct gateway_settings *gateways = sent->ctl->settings.gateways.items;
-    for (size_t i = 0; part == NULL && i < sent->ctl->settings.gateways.n; i++) {
-        const struct channel_driver *driver = channel_driver_find(gateways[i].driver);
-        if (strcmp(gateways[i].name, sent->try->gateway) == 0 && driver != NULL && driver->show != NULL) {
-            return driver->show(&gateways[i], message, out, err);
-        }
+    const struct gateway_settings *gateway = part != NULL ? NULL : find_gateway(sent);
+    const struct channel_driver *driver = gateway == NULL ? NULL : channel_driver_find(gateway->driver);
+    if (driver != NULL && driver->show != NULL) {
+        return driver->show(gateway, message, out, err);
     }
     const char *text = part != NULL && strcmp(part, "html") == 0 ? message->html : message->text;
     if (text == NULL) {

@@ -120,7 +120,8 @@ static int prepare_message(struct work *work, const struct work_place *place, st
         return 0;
     }
     work->message.key = wording_key(work->id, t->plan.step, t->plan.contact_key, &work->arena);
-    t->check = wording_check(contact->channel, &work->record.addressed, work->message.to, &work->arena);
+    const struct gateway_settings *gateway = gateways_settings(place->gateways, work->gateway);
+    t->check = wording_check(contact->channel, &work->record.addressed, work->message.to, gateway, &work->arena);
     t->version = work->message.version;
     t->made_at_ms = now_ms;
     return work->message.key == NULL || t->check == NULL ? err_no_memory(why) : 1;

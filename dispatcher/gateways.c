@@ -391,6 +391,10 @@ const char *gateways_name(const struct gateways *g, size_t index) {
     return g->items[index].settings->name;
 }
 
+const struct gateway_settings *gateways_settings(const struct gateways *g, size_t index) {
+    return g->items[index].settings;
+}
+
 bool gateways_is_closed(const struct gateways *g, size_t index) {
     return g->items[index].health.breaker.state == BREAKER_CLOSED;
 }

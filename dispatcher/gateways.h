@@ -99,6 +99,9 @@ int gateways_find(const struct gateways *gateways, const char *name, size_t *ind
 
 const char *gateways_name(const struct gateways *gateways, size_t index);
 
+/* Its settings now; valid until the next reload. */
+const struct gateway_settings *gateways_settings(const struct gateways *gateways, size_t index);
+
 /* Whether messages go there as usual. */
 bool gateways_is_closed(const struct gateways *gateways, size_t index);
 

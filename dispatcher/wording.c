@@ -8,6 +8,8 @@
  * Does not: read Redis, the configuration or a clock. */
 #include "dispatcher/wording.h"
 
+#include "base/buf.h"
+#include "channels/channel.h"
 #include "dispatcher/core/mailbox.h"
 
 #include <openssl/sha.h>
@@ -68,11 +70,27 @@ const char *wording_address(enum channel_id channel, const char *address, struct
     return copy;
 }
 
-const char *wording_check(enum channel_id channel, const struct record_addressed *addressed, const char *to, struct arena *arena) {
+/* With a line break before it; "" where nothing of the gateway stands in a message. NULL: no memory. */
+static const char *sender_of(const struct gateway_settings *gateway, struct arena *arena) {
+    const struct channel_driver *driver = gateway == NULL ? NULL : channel_driver_find(gateway->driver);
+    if (driver == NULL || driver->sender == NULL) {
+        return "";
+    }
+    struct buf text = BUF_INIT;
+    buf_putc(&text, '\n');
+    driver->sender(gateway, &text);
+    const char *sender = buf_str(&text) == NULL ? NULL : arena_strdup(arena, buf_str(&text));
+    buf_fini(&text);
+    return sender;
+}
+
+const char *wording_check(enum channel_id channel, const struct record_addressed *addressed, const char *to,
+                          const struct gateway_settings *gateway, struct arena *arena) {
     const char *name = addressed->name == NULL ? "" : addressed->name;
     const char *time_zone = addressed->time_zone == NULL ? "" : addressed->time_zone;
     const char *locale = addressed->locale == NULL ? "" : addressed->locale;
-    const char *all = arena_printf(arena, "%s\n%s\n%s\n%s", name, time_zone, locale, to);
+    const char *sender = sender_of(gateway, arena);
+    const char *all = sender == NULL ? NULL : arena_printf(arena, "%s\n%s\n%s\n%s%s", name, time_zone, locale, to, sender);
     char *check = arena_alloc(arena, 17);
     if (all == NULL || check == NULL) {
         return NULL;

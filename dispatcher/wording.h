@@ -7,6 +7,8 @@
 #include "templates/template.h"
 
 /* All that a message depends on besides the set of words. Borrowed. */
+struct gateway_settings;
+
 struct wording {
     const char *id;              /* of the notice */
     const struct record *record; /* customer, notice, accounts, times, and who is addressed (record->addressed) */
@@ -26,8 +28,9 @@ const char *wording_key(const char *id, uint32_t step, const char *contact_key, 
 /* The address as it goes on the wire. In the arena or `address` itself; NULL with *err. */
 const char *wording_address(enum channel_id channel, const char *address, struct arena *arena, struct err *err);
 
-/* 16 hex digits that differ where a message would be addressed in another way: name, language, time zone or address. In the arena; NULL:
- * no memory. */
-const char *wording_check(enum channel_id channel, const struct record_addressed *addressed, const char *to, struct arena *arena);
+/* 16 hex digits that differ where a message would be addressed in another way: name, language, time zone or address, or would come from
+ * another sender through `gateway` (NULL: no sender). In the arena; NULL: no memory. */
+const char *wording_check(enum channel_id channel, const struct record_addressed *addressed, const char *to,
+                          const struct gateway_settings *gateway, struct arena *arena);
 
 #endif

@@ -72,6 +72,14 @@ it_says_why_a_message_cannot_be_made() {
     contains "$(cat "$T/err")" 'no message of the notice ada went out by sms' 'why'
 }
 
+it_makes_no_mail_that_would_come_from_another_sender() {
+    sed 's/^\( *from_name: \).*/\1Somebody else/' "$CONFIG" >"$T/sender.yaml"
+    cmp -s "$CONFIG" "$T/sender.yaml" && fail 'no sender in the configuration'
+    equal 1 "$(status_of "$B/reachctl" --config "$T/sender.yaml" template render ada)" 'another sender'
+    contains "$(cat "$T/err")" 'another sender' 'why'
+    same_bytes ada
+}
+
 it_lets_another_version_go_live_and_tells_it() {
     OLD=$(versions 'live["version"]')
     sed -i 's/^subject: .*/subject: "A new subject of {{company}}"/' "$WORDS"/mail-password-disabled/en/email.md
