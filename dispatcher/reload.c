@@ -10,6 +10,7 @@
  *
  * Each configuration lives until nothing uses it any more: not a message on its way, not a receipt being stored. The first one belongs
  * to main.c. Does not: restart mailers that are busy; they finish what they have. */
+#include "base/conf.h"
 #include "base/log.h"
 #include "dispatcher/webhooks.h"
 #include "dispatcher/worker_inside.h"
@@ -82,6 +83,13 @@ static int exchange(struct worker *w, const struct settings *settings, struct er
     return 0;
 }
 
+/* The secret that signs {{reset_link}}, in the arena of the new settings; NULL: there is none. 0, or -1 with *err. */
+static int read_key(struct generation *made, const char **key_r, struct err *err) {
+    const char *path = made->settings.templates.reset_key_file;
+    *key_r = NULL;
+    return path == NULL ? 0 : conf_read_secret(path, &made->arena, key_r, err);
+}
+
 static int refuse(const char *why) {
     log_error("the new configuration is refused, all gateways go on as they were: %s", why);
     return -1;
@@ -95,11 +103,14 @@ int worker_reload(struct worker *w, const char *path) {
         free(made);
         return refuse(path == NULL ? "there is no configuration file to read again" : "out of memory");
     }
+    const char *reset_key;
     err_clear(&err);
-    if (settings_read(path, &made->arena, &made->settings, &err) < 0 || exchange(w, &made->settings, &err) < 0) {
+    if (settings_read(path, &made->arena, &made->settings, &err) < 0 || read_key(made, &reset_key, &err) < 0 ||
+        exchange(w, &made->settings, &err) < 0) {
         free_generation(made);
         return refuse(err.text);
     }
+    w->place.reset_key = reset_key;
     made->older = reload->newest;
     reload->newest = made;
     on_timer(-1, 0, w);

@@ -185,6 +185,24 @@ PY
     peer_rules '{"rules":[]}'
 }
 
+it_signs_with_a_new_key_after_a_reload_and_keeps_the_old_one_where_it_is_bad() {
+    printf 'another secret\n' >"$T/reset-key"
+    kill -HUP "${PID[reachd]}"
+    wait_until 20 'it has reloaded' grep -q 'have their new settings' "$T/reachd.log"
+    job finn >"$T/jobs"
+    push "$T/jobs"
+    wait_until 30 'finn is reached' state_is finn reached
+    same_bytes finn
+    chmod 644 "$T/reset-key"
+    kill -HUP "${PID[reachd]}"
+    wait_until 20 'the key is refused' grep -q 'configuration is refused.*reset-key' "$T/reachd.log"
+    chmod 600 "$T/reset-key"
+    job gwen >"$T/jobs"
+    push "$T/jobs"
+    wait_until 30 'gwen is reached' state_is gwen reached
+    same_bytes gwen
+}
+
 it_does_not_start_with_a_key_that_others_can_read() {
     stop reachd
     chmod 644 "$T/reset-key"
