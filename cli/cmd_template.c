@@ -56,7 +56,7 @@ static enum ctl_exit print_report(const struct ctl *ctl, const char *dir, const 
     }
     for (size_t i = 0; i < report->n; i++) {
         const struct template_finding *finding = &report->findings[i];
-        (void)printf("%s/%s:%d: %s%s\n", dir, finding->file == NULL ? "" : finding->file, finding->line,
+        (void)printf("%s/%s:%d: %s%s\n", dir, finding->file == NULL ? "" : finding->file, finding->line > 0 ? finding->line : 1,
                      finding->is_error ? "" : "advice: ", finding->text);
     }
     ctl_say("%zu errors, %zu pieces of advice", report->n_errors, report->n - report->n_errors);

@@ -285,7 +285,8 @@ static void print_findings(const char *dir, const struct template_report *report
     for (size_t i = 0; i < report->n; i++) {
         const struct template_finding *finding = &report->findings[i];
         if (finding->is_error) {
-            (void)fprintf(stderr, "%s/%s:%d: %s\n", dir, finding->file == NULL ? "" : finding->file, finding->line, finding->text);
+            (void)fprintf(stderr, "%s/%s:%d: %s\n", dir, finding->file == NULL ? "" : finding->file, finding->line > 0 ? finding->line : 1,
+                          finding->text);
         }
     }
 }

@@ -279,6 +279,10 @@ it_shows_the_words() {
     local words=$TOP/templates/messages
     equal 0 "$(status_of ctl template lint "$words")" "lint"
     equal 1 "$(status_of ctl template lint "$T/no-words")" "a directory that is not there"
+    cp -r "$words" "$T/silent-words"
+    printf 'Walton: hello{{#action_url}} {{action_url}}{{/action_url}}\n' >"$T/silent-words/reminder/en/sms.txt"
+    equal 1 "$(status_of ctl template lint "$T/silent-words")" "a message that cannot be checked"
+    contains "$(cat "$T/out")" 'reminder/en/sms.txt:1: the reader has no way to check' "a finding about a whole file, as editors read it"
     contains "$(ctl template list "$words" --json | json - '[n["notice"] for n in d["notices"] if "de" in n["locales"]]')" 'mail-password-disabled' "list"
     printf '{"tests":[{"name":"a","desc":"","data":{"x":"y"},"template":"{{x}}","expected":"y"},{"name":"b","desc":"","data":{},"template":"a","expected":"b"}]}' >"$T/spec.json"
     equal 1 "$(status_of ctl template check-mustache "$T/spec.json")" "a case that fails"
