@@ -223,7 +223,27 @@ static uint32_t per_mailer(int64_t total, int64_t mailers) {
 
 static int fill_verp(const struct smtp_settings *settings, struct arena *arena, struct verp *verp, struct err *err) {
     *verp = (struct verp){.base = envelope_of(settings)};
-    return settings->envelope_key_file == NULL ? 0 : conf_read_secret(settings->envelope_key_file, arena, &verp->secret, err);
+    if (settings->envelope_key_file != NULL && conf_read_secret(settings->envelope_key_file, arena, &verp->secret, err) != 0) {
+        return err_prefix(err, "envelope_key_file");
+    }
+    return 0;
+}
+
+static int read_password(const struct smtp_settings *settings, struct arena *arena, const char **password_r, struct err *err) {
+    if (settings->password_file != NULL && conf_read_secret(settings->password_file, arena, password_r, err) != 0) {
+        return err_prefix(err, "password_file");
+    }
+    return 0;
+}
+
+static int smtp_check(const struct gateway_settings *gateway, struct err *err) {
+    const struct smtp_settings *settings = gateway->driver_settings;
+    struct arena arena = {0};
+    struct verp verp;
+    const char *password = NULL;
+    int result = fill_verp(settings, &arena, &verp, err) != 0 || read_password(settings, &arena, &password, err) != 0 ? -1 : 0;
+    arena_fini(&arena);
+    return result;
 }
 
 static int fill_setup(struct gateway *gateway, int64_t in_flight_max, struct err *err) {
@@ -247,7 +267,7 @@ static int fill_setup(struct gateway *gateway, int64_t in_flight_max, struct err
     if (setup->port == NULL || setup->helo_name == NULL) {
         return err_no_memory(err);
     }
-    return settings->password_file == NULL ? 0 : conf_read_secret(settings->password_file, &gateway->arena, &setup->password, err);
+    return read_password(settings, &gateway->arena, &setup->password, err);
 }
 
 static int start_mailers(struct gateway *gateway, struct err *err) {
@@ -407,6 +427,7 @@ int smtp_envelope(const struct gateway_settings *settings, struct arena *arena, 
 
 const struct channel_driver channel_smtp = {.name = "smtp",
                                             .settings = &table,
+                                            .check = smtp_check,
                                             .open = smtp_open,
                                             .send = smtp_send,
                                             .flush = smtp_flush,

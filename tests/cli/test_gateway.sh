@@ -94,6 +94,36 @@ it_tells_a_missing_secret() {
     refused "reachd.yaml:4" "sms-mine" "secret_file" "empty: the first line must be a secret"
 }
 
+# mail LINE...: one gateway for mail; the lines are further keys.
+mail() {
+    cat >"$CONFIG" <<END
+redis: {address: "unix:$T/none.sock"}
+templates: {directory: $TOP/templates/messages}
+gateways:
+  - name: relay
+    channel: email
+    driver: smtp
+    host: relay.example
+    from_address: notices@walton.example
+END
+    printf '    %s\n' "$@" >>"$CONFIG"
+}
+
+it_tells_a_missing_secret_of_a_mail_gateway() {
+    mail 'username: reachd' 'password_file: nowhere'
+    refused "reachd.yaml:4" "relay" "password_file" "nowhere: No such file"
+    mail 'envelope_key_file: nowhere'
+    refused "reachd.yaml:4" "relay" "envelope_key_file" "nowhere: No such file"
+    printf 'open to all\n' >"$T/open"
+    chmod 644 "$T/open"
+    mail 'username: reachd' 'password_file: open'
+    refused "reachd.yaml:4" "relay" "password_file" "chmod"
+    mail 'username: reachd' 'password_file: secret'
+    equal 0 "$(status_of ctl gateway lint)" "exit of lint with the file in place"
+    mail 'username: reachd' 'password_file: /run/credentials/reachd.service/smtp'
+    equal 0 "$(status_of ctl gateway lint)" "exit of lint with a credential of the unit"
+}
+
 it_does_not_take_a_credential_of_the_unit_for_missing() {
     description "$FIELDS"
     configuration 'secret_file: /run/credentials/reachd.service/sms'
