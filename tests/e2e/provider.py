@@ -3,6 +3,7 @@
 
   provider.py serve PORTS_FILE RECEIPT_URL PUBLIC_URL SECRET   answers POST .../Messages.json; GET /sent lists what was taken
   provider.py send RECEIPT_URL PUBLIC_URL SECRET MESSAGE_SID STATUS [CODE]      one signed receipt; prints the HTTP status
+  provider.py vonage RECEIPT_URL SECRET AGE_S BODY                              one with a token as Vonage signs it, AGE_S seconds ago
   provider.py raw METHOD URL [BODY [HEADER: VALUE]...]                          any request; prints the HTTP status and Retry-After
 
 How a message is answered depends on the last digit of the number it goes to:
@@ -45,6 +46,17 @@ def send(receipt_url, public_url, secret, sid, status, code=None):
     text = public_url + "".join(name + fields[name] for name in sorted(fields))
     signature = base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
     return request("POST", receipt_url, urllib.parse.urlencode(fields), {"X-Twilio-Signature": signature})
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def vonage(receipt_url, secret, age_s, body):
+    claims = {"iss": "Vonage", "iat": int(time.time()) - int(age_s), "payload_hash": hashlib.sha256(body.encode()).hexdigest()}
+    text = ".".join(base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+    signature = base64url(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest())
+    return request("POST", receipt_url, body, {"Authorization": "Bearer " + text + "." + signature})
 
 
 class Provider(http.server.BaseHTTPRequestHandler):
@@ -103,6 +115,8 @@ def main(verb, *rest):
         serve(*rest)
     elif verb == "send":
         print(*send(*rest))
+    elif verb == "vonage":
+        print(*vonage(*rest))
     else:
         headers = dict(header.split(": ", 1) for header in rest[3:])
         print(*request(rest[0], rest[1], rest[2] if len(rest) > 2 else None, headers))

@@ -4,6 +4,7 @@
 # The provider is provider.py (Twilio's interface); reachd listens on loopback, as behind an operator's proxy.
 # shellcheck source=tests/support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
+need openssl
 
 PROVIDER=$TOP/tests/e2e/provider.py
 PUBLIC=https://hooks.walton.example/receipts/sms-main
@@ -31,6 +32,7 @@ receipt_ref: /id
 receipt_status: /what
 receipt_statuses: {shown: seen, answered: acknowledged, gone: bounced}
 END
+    sed -e 's/secret-path/vonage-jwt/' -e 's/shown: seen/on-its-way: pending/' "$T/acks.yaml" >"$T/signed.yaml"
     CONFIG=$T/reachd.yaml
     cat >"$CONFIG" <<END
 redis: {address: "unix:$REDIS_SOCK", lease: 5s}
@@ -55,6 +57,15 @@ gateways:
     channel: push
     driver: http
     description_file: acks.yaml
+    receipt_secret_file: path-secret
+    variables: {base: "http://127.0.0.1:$PORT"}
+    allow_insecure: true
+    allow_private: true
+  - name: push-signed
+    channel: push
+    weight: 0
+    driver: http
+    description_file: signed.yaml
     receipt_secret_file: path-secret
     variables: {base: "http://127.0.0.1:$PORT"}
     allow_insecure: true
@@ -249,6 +260,9 @@ it_takes_a_late_failure_as_a_reason_to_withdraw_and_leaves_the_final_state() {
     cleared jan 0 || fail "a clearance came back"
 }
 
+# signed AGE_S WORD: a receipt whose token was made so many seconds ago.
+signed() { "$PYTHON" "$PROVIDER" vonage "$HOOK/push-signed" path-s3cret "$1" "{\"id\":\"x\",\"what\":\"$2\"}"; }
+
 it_refuses_and_counts_what_is_forged_stale_or_garbled_fault_43() {
     local before
     notice kim +441632960113
@@ -258,11 +272,17 @@ it_refuses_and_counts_what_is_forged_stale_or_garbled_fault_43() {
     equal "403 None" "$(raw POST "$HOOK/sms-main" "MessageSid=x&MessageStatus=delivered")" "unsigned"
     equal "403 None" "$("$PYTHON" "$PROVIDER" send "$HOOK/sms-main?x=1" "$PUBLIC" "$SECRET" "$(sid To +441632960113)" delivered)" "another address"
     equal "403 None" "$(raw POST "$HOOK/push-main/wrong" '{"id":"x","what":"shown"}')" "the wrong path"
+    equal "200 None" "$(signed 10 on-its-way)" "signed ten seconds ago"
+    equal "403 None" "$(signed 400 answered)" "stale"
+    equal "403 None" "$(signed -400 answered)" "from the future"
+    equal "400 None" "$(signed 10 teleported)" "genuine, and a word nobody knows"
     equal "400 None" "$(receipt +441632960113 teleported)" "a word nobody knows"
     equal "400 None" "$(raw POST "$HOOK/push-main/path-s3cret" 'no JSON')" "no JSON"
     equal "404 None" "$(raw GET "$HOOK/nobody")" "another path"
     wait_until 10 "forged ones are counted" counts sms-main forged 3
     wait_until 10 "the wrong path is counted" counts push-main forged 1
+    wait_until 10 "stale ones are counted" counts push-signed forged 2
+    wait_until 10 "garbled ones are counted" counts push-signed garbled 1
     wait_until 10 "garbled ones are counted" counts sms-main garbled 1
     wait_until 10 "garbled ones are counted" counts push-main garbled 1
     equal "$before" "$(ctl --json notice show kim)" "the notice"
@@ -301,6 +321,23 @@ it_answers_a_receipt_about_an_unknown_message_and_says_so_in_the_end() {
     rcli XADD reach:receipts '*' receipt '{"v":1,"gateway":"sms-main","ref":"SM-of-somebody-else","status":"delivered"}' >"$T/xadd"
     wait_until 20 "it is in the dead letters" sh -c "redis-cli -s $REDIS_SOCK XRANGE reach:dead - + | grep -q 'SM-of-somebody-else'"
     equal 0 "$(ctl --json status | json - 'd["unaccounted"]')" "unaccounted"
+}
+
+it_takes_receipts_over_tls_without_a_proxy() {
+    stop reachd
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$T/tls.key" -out "$T/tls.pem" -days 2 -subj /CN=hooks.walton.example \
+        -addext subjectAltName=IP:127.0.0.1 >"$T/openssl.log" 2>&1
+    chmod 600 "$T/tls.key"
+    sed -i "s,^listener: {,&cert_file: $T/tls.pem\, key_file: $T/tls.key\, ," "$CONFIG"
+    start_reachd --config "$CONFIG"
+    notice max +441632960133
+    comes_to max sent
+    ! receipt +441632960133 delivered >"$T/out" 2>&1 || fail "plain HTTP was answered: $(cat "$T/out")"
+    state_is max sent || fail "a receipt that came in the clear was taken"
+    HOOK=https${HOOK#http}
+    equal "200 None" "$(SSL_CERT_FILE=$T/tls.pem receipt +441632960133 delivered)" "the receipt"
+    comes_to max reached
+    equal "403 None" "$(SSL_CERT_FILE=$T/tls.pem raw POST "$HOOK/sms-main" "MessageSid=x&MessageStatus=delivered")" "unsigned"
 }
 
 run_cases
