@@ -9,7 +9,8 @@
 bool oracle_is_ready(void);
 
 /* Asks `command` with the object `question`, which is taken. A new object, whose `error` tells what the oracle's code threw. NULL where
- * node or the packages are not installed (`make test` installs them): the test should skip(). */
+ * node or the packages are not installed (`make test` installs them): the test should skip(). Where they are and no answer comes, the
+ * running cmocka test fails. */
 json_t *oracle_ask_take(const char *command, json_t *question);
 
 #endif
