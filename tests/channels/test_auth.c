@@ -310,6 +310,65 @@ static void close_while_a_token_is_fetched_gives_every_message_back(void **state
     pair_fini(&pair);
 }
 
+/* ---- what providers answer whose gateways need a key ------------------------------------------------------------------ */
+
+static void open_provider(struct http_kit *kit, const char *name, const struct pair *pair, struct scripted_http *server) {
+    int port = scripted_http_port(server);
+    if (strcmp(name, "fcm") == 0) {
+        fcm_kit(kit, pair, server);
+    } else if (strcmp(name, "apns") == 0) {
+        open_kit(kit, "push", pair->private_pem, "description: apns\nvariables: {key_id: K1, team_id: T1, topic: com.example, ", port);
+    } else {
+        open_kit(kit, "sms", pair->private_pem, "description: vonage-messages\nfrom: reachd\nvariables: {application_id: app-1, ", port);
+    }
+}
+
+static void answers_of_apns_fcm_and_vonage_are_understood(void **state) {
+    (void)state;
+#define FCM_SAYS(code) "{\"error\":{\"code\":400,\"status\":\"X\",\"details\":[{\"@type\":\"FcmError\",\"errorCode\":\"" code "\"}]}}"
+    static const struct {
+        const char *provider, *status_line, *body;
+        enum outcome_kind kind;
+        enum outcome_blame blame;
+    } cases[] = {
+        {"apns", "HTTP/1.1 410 Gone", "{\"reason\":\"Unregistered\",\"timestamp\":1764000000000}", OUTCOME_REJECTED, BLAME_CONTACT},
+        {"apns", "HTTP/1.1 400 Bad Request", "{\"reason\":\"BadDeviceToken\"}", OUTCOME_REJECTED, BLAME_CONTACT},
+        {"apns", "HTTP/1.1 403 Forbidden", "{\"reason\":\"InvalidProviderToken\"}", OUTCOME_RETRY, BLAME_ACCOUNT},
+        {"apns", "HTTP/1.1 413 Too Large", "{\"reason\":\"PayloadTooLarge\"}", OUTCOME_REJECTED, BLAME_MESSAGE},
+        {"apns", "HTTP/1.1 429 Too Many", "{\"reason\":\"TooManyRequests\"}", OUTCOME_RETRY, BLAME_GATEWAY},
+        {"apns", "HTTP/1.1 500 Oops", "{\"reason\":\"InternalServerError\"}", OUTCOME_UNKNOWN, BLAME_NONE},
+        {"fcm", "HTTP/1.1 404 Not Found", FCM_SAYS("UNREGISTERED"), OUTCOME_REJECTED, BLAME_CONTACT},
+        {"fcm", "HTTP/1.1 403 Forbidden", FCM_SAYS("SENDER_ID_MISMATCH"), OUTCOME_REJECTED, BLAME_CONTACT},
+        {"fcm", "HTTP/1.1 400 Bad Request", FCM_SAYS("INVALID_ARGUMENT"), OUTCOME_REJECTED, BLAME_MESSAGE},
+        {"fcm", "HTTP/1.1 429 Too Many", FCM_SAYS("QUOTA_EXCEEDED"), OUTCOME_RETRY, BLAME_GATEWAY},
+        {"fcm", "HTTP/1.1 500 Oops", FCM_SAYS("INTERNAL"), OUTCOME_UNKNOWN, BLAME_NONE},
+        {"fcm", "HTTP/1.1 200 OK", "<html>", OUTCOME_UNKNOWN, BLAME_NONE},
+        {"vonage-messages", "HTTP/1.1 422 Unprocessable", "{\"title\":\"Invalid params\"}", OUTCOME_REJECTED, BLAME_MESSAGE},
+        {"vonage-messages", "HTTP/1.1 402 Payment Required", "{}", OUTCOME_RETRY, BLAME_ACCOUNT},
+        {"vonage-messages", "HTTP/1.1 202 Accepted", "{}", OUTCOME_UNKNOWN, BLAME_NONE},
+    };
+    struct pair rsa;
+    struct pair curve;
+    pair_take(EVP_RSA_gen(2048), &rsa);
+    pair_take(EVP_EC_gen("P-256"), &curve);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool fcm = strcmp(cases[i].provider, "fcm") == 0;
+        const struct scripted_step answer = {SCRIPTED_ANSWER, scripted_answer(1, cases[i].status_line, "", cases[i].body), 0};
+        struct scripted_step steps[] = {fcm ? (struct scripted_step){SCRIPTED_ANSWER, grant(0, "3599"), 0} : answer, answer};
+        struct scripted_http *server = scripted_http_start(steps, 2);
+        struct http_kit kit;
+        open_provider(&kit, cases[i].provider, fcm || cases[i].provider[0] == 'v' ? &rsa : &curve, server);
+        const struct outcome *outcome = http_kit_deliver(&kit, &http_kit_message);
+        if (outcome->kind != cases[i].kind || outcome->blame != cases[i].blame) {
+            fail_msg("%s, %s %s: %s", cases[i].provider, cases[i].status_line, cases[i].body, outcome->reason);
+        }
+        http_kit_fini(&kit);
+        scripted_http_stop(server);
+    }
+    pair_fini(&rsa);
+    pair_fini(&curve);
+}
+
 /* ---- requests signed by libcurl -------------------------------------------------------------------------------------- */
 
 static void header_of(const char *request, const char *name, char *out, size_t cap) {
@@ -448,6 +507,7 @@ int main(void) {
         cmocka_unit_test(token_service_that_refuses_is_asked_once_and_not_for_every_message),
         cmocka_unit_test(access_token_is_renewed_before_it_ends_and_after_a_401),
         cmocka_unit_test(close_while_a_token_is_fetched_gives_every_message_back),
+        cmocka_unit_test(answers_of_apns_fcm_and_vonage_are_understood),
         cmocka_unit_test(signature_of_a_request_to_sns_is_the_one_of_awss_own_signer),
         cmocka_unit_test(twilios_own_sdk_makes_the_same_request),
         cmocka_unit_test(key_of_the_wrong_kind_is_refused_when_the_gateway_is_opened),

@@ -345,6 +345,26 @@ static void fault_40_status_200_proves_nothing_by_itself(void **state) {
     check_answer("HTTP/1.1 200 OK", "", "", OUTCOME_UNKNOWN, BLAME_NONE);
 }
 
+static void header_may_say_whether_it_was_taken_and_under_which_id(void **state) {
+    (void)state;
+    static const struct {
+        const char *header;
+        enum outcome_kind kind;
+        enum outcome_blame blame;
+    } cases[] = {{"X-Verdict: queued\r\nX-Id: m-1\r\n", OUTCOME_SENT, BLAME_NONE},
+                 {"X-Verdict: refused\r\nX-Id: m-1\r\n", OUTCOME_REJECTED, BLAME_MESSAGE},
+                 {"X-Id: m-1\r\n", OUTCOME_UNKNOWN, BLAME_NONE}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bench bench;
+        begin(&bench, STEPS(ANSWER(scripted_answer(0, "HTTP/1.1 200 OK", cases[i].header, ""))),
+              "url: \"{{base}}/\"\nbody: form\nfields: {to: \"{{to}}\"}\nsuccess_field: header:X-Verdict\nsuccess_values: [queued]\nid: "
+              "header:X-Id\n");
+        assert_outcome(deliver(&bench, &example), cases[i].kind, cases[i].blame);
+        assert_string_equal(bench.kit.outcomes[0].ref, cases[i].kind == OUTCOME_SENT ? "m-1" : "");
+        end(&bench);
+    }
+}
+
 static void fault_38_redirects_are_not_followed(void **state) {
     (void)state;
     static const char *const targets[] = {"Location: file:///etc/passwd\r\n", "Location: http://169.254.169.254/latest/\r\n",
@@ -519,6 +539,7 @@ int main(void) {
         cmocka_unit_test(close_reports_what_is_under_way_as_unknown_and_the_rest_as_retry),
         cmocka_unit_test(table_of_codes_decides),
         cmocka_unit_test(fault_40_status_200_proves_nothing_by_itself),
+        cmocka_unit_test(header_may_say_whether_it_was_taken_and_under_which_id),
         cmocka_unit_test(fault_38_redirects_are_not_followed),
         cmocka_unit_test(fault_40_endless_body_is_cut),
         cmocka_unit_test(fault_40_gzip_bomb_is_not_inflated),

@@ -475,6 +475,27 @@ static void secret_path_opens_only_for_the_secret(void **state) {
     arena_fini(&bench.arena);
 }
 
+static void receipts_of_vonage_sms_are_read(void **state) {
+    (void)state;
+    struct bench bench;
+    begin(&bench, "vonage-sms");
+    bench.request.path_secret = "s3cret";
+    assert_int_equal(verify(&bench, "s3cret"), 0);
+    assert_int_equal(verify(&bench, "other"), -1);
+    bench.request.query = "msisdn=441632960001&to=Walton&messageId=0A00&status=delivered&err-code=0&scts=2611251203";
+    assert_reads(&bench, "0A00", "delivered", "0");
+    bench.request.query = "messageId=0A00&status=buffered&err-code=0";
+    assert_reads(&bench, "", NULL, "");
+    bench.request.query = "messageId=0A00&status=failed&err-code=9";
+    assert_reads(&bench, "0A00", "bounced", "9");
+    bench.request.query = "";
+    set_body(&bench, "messageId=0A00&status=expired&err-code=1");
+    assert_reads(&bench, "0A00", "failed", "1");
+    set_body(&bench, "messageId=0A00&status=vanished&err-code=1");
+    assert_int_equal(receipt_read(bench.rule, &bench.request, bench.receipts, 8, &bench.err), -1);
+    arena_fini(&bench.arena);
+}
+
 static void json_receipts_of_a_webhook_are_strict_json(void **state) {
     (void)state;
     struct bench bench;
@@ -508,6 +529,7 @@ int main(void) {
         cmocka_unit_test(subscription_is_confirmed_at_amazon_hosts_only),
         cmocka_unit_test(message_that_sns_validator_takes_is_genuine_and_a_changed_one_is_not),
         cmocka_unit_test(secret_path_opens_only_for_the_secret),
+        cmocka_unit_test(receipts_of_vonage_sms_are_read),
         cmocka_unit_test(json_receipts_of_a_webhook_are_strict_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
