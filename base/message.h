@@ -20,17 +20,19 @@ struct message {
     int64_t expires_at_ms; /* 0: never */
 
     /* the words (set by templates) */
-    const char *notice;    /* template name */
-    const char *severity;  /* "info", "warning", "critical" */
-    const char *version;   /* content hash of the template set they were made from */
-    const char *dir;       /* "ltr" or "rtl" */
-    const char *from_name; /* e-mail: overrides the gateway's display name; or NULL */
-    const char *subject;   /* e-mail */
-    const char *preheader; /* e-mail; or NULL */
-    const char *title;     /* push, banner */
-    const char *text;      /* e-mail text part, SMS, push body, banner text */
-    const char *html;      /* e-mail HTML part, banner HTML (safe) */
-    const char *link;      /* push, banner; or NULL */
+    const char *notice;       /* template name */
+    const char *severity;     /* "info", "warning", "critical" */
+    const char *version;      /* content hash of the template set they were made from */
+    const char *dir;          /* "ltr" or "rtl" */
+    const char *from_name;    /* e-mail: overrides the gateway's display name; or NULL */
+    const char *from_address; /* e-mail: overrides the gateway's sender address; or NULL */
+    const char *reply_to;     /* e-mail: overrides the gateway's; or NULL */
+    const char *subject;      /* e-mail */
+    const char *preheader;    /* e-mail; or NULL */
+    const char *title;        /* push, banner */
+    const char *text;         /* e-mail text part, SMS, push body, banner text */
+    const char *html;         /* e-mail HTML part, banner HTML (safe) */
+    const char *link;         /* push, banner; or NULL */
 };
 
 #endif

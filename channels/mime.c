@@ -9,8 +9,8 @@
  * Does not: choose words, or put the preheader in (the template's HTML has it). */
 #include "channels/mime.h"
 
+#include "base/smtp_address.h"
 #include "channels/mime_encode.h"
-#include "channels/smtp_address.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -27,16 +27,21 @@ static int check_key(const char *key, struct err *err) {
     return 0;
 }
 
+static int check_address(const char *address, const char *member, struct err *err) {
+    struct err why;
+    return address == NULL || smtp_address_check(address, &why) == 0 ? 0 : err_member(err, member, "%s", why.text);
+}
+
 static int check_message(const struct message *message, struct err *err) {
     if (check_key(message->key, err) != 0) {
         return -1;
     }
-    struct err why;
     if (message->to == NULL) {
         return err_member(err, "to", "a mail needs a recipient");
     }
-    if (smtp_address_check(message->to, &why) != 0) {
-        return err_member(err, "to", "%s", why.text);
+    if (check_address(message->to, "to", err) != 0 || check_address(message->from_address, "from_address", err) != 0 ||
+        check_address(message->reply_to, "reply_to", err) != 0) {
+        return -1;
     }
     if (message->subject == NULL || message->text == NULL) {
         return err_member(err, message->subject == NULL ? "subject" : "text", "a mail needs a subject and a text");
@@ -102,10 +107,12 @@ static void put_part(struct buf *out, const char *type, const char *text) {
 
 static void put_header(struct buf *out, const struct message *message, const struct mime_sender *sender) {
     put_date(out, message->created_at_ms);
-    mime_put_address_header(out, "From", message->from_name != NULL ? message->from_name : sender->from_name, sender->from_address);
+    const char *reply_to = message->reply_to != NULL ? message->reply_to : sender->reply_to;
+    mime_put_address_header(out, "From", message->from_name != NULL ? message->from_name : sender->from_name,
+                            message->from_address != NULL ? message->from_address : sender->from_address);
     mime_put_address_header(out, "To", message->to_name, message->to);
-    if (sender->reply_to != NULL) {
-        mime_put_address_header(out, "Reply-To", NULL, sender->reply_to);
+    if (reply_to != NULL) {
+        mime_put_address_header(out, "Reply-To", NULL, reply_to);
     }
     mime_put_text_header(out, "Subject", message->subject);
     put_all(out, "Message-ID: <", message->key, "@", smtp_address_domain(sender->from_address), ">\r\n");

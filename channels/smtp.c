@@ -17,9 +17,9 @@
  * TLS with a verified certificate is required. The one way around is `tls: plaintext-on-loopback`, and the mailer then connects to
  * this machine only. A server that speaks TLS from the first byte (port 465) needs a local stunnel in between. */
 #include "channels/smtp.h"
+#include "base/smtp_address.h"
 #include "channels/defer.h"
 #include "channels/mime.h"
-#include "channels/smtp_address.h"
 #include "channels/smtp_mailer.h"
 
 #include "base/arena.h"
@@ -104,6 +104,9 @@ static int check_settings(void *object, struct err *err) {
     if ((settings->username == NULL) != (settings->password_file == NULL)) {
         return err_member(err, "username", "username and password_file belong together");
     }
+    if (settings->sessions < settings->mailers) {
+        return err_member(err, "sessions", "it must be at least mailers: each of these keeps a connection of its own");
+    }
     if (settings->message_deadline_ms <= settings->connect_timeout_ms) {
         return err_member(err, "message_deadline", "it must be longer than connect_timeout");
     }
@@ -136,14 +139,19 @@ static const struct conf_key keys[] = {
      .min = 3,
      .max = 254,
      .required = true,
-     .help = "the sender customers see; its domain is also that of the Message-ID"},
+     .help = "the sender customers see (a template may override it); its domain is also that of the Message-ID"},
     {.name = "from_name",
      .type = CONF_STRING,
      AT(from_name),
      .min = 1,
      .max = 128,
      .help = "the sender's name; a template may override it"},
-    {.name = "reply_to", .type = CONF_STRING, AT(reply_to), .min = 3, .max = 254, .help = "where answers go; none: to from_address"},
+    {.name = "reply_to",
+     .type = CONF_STRING,
+     AT(reply_to),
+     .min = 3,
+     .max = 254,
+     .help = "where answers go (a template may override it); none: to from_address"},
     {.name = "envelope",
      .type = CONF_STRING,
      AT(envelope),
@@ -217,8 +225,9 @@ static const char *own_name(struct arena *arena) {
     return arena_strdup(arena, name);
 }
 
+/* Rounded down: smarthosts count connections. */
 static uint32_t per_mailer(int64_t total, int64_t mailers) {
-    return (uint32_t)((total + mailers - 1) / mailers);
+    return (uint32_t)(total / mailers);
 }
 
 static int fill_verp(const struct smtp_settings *settings, struct arena *arena, struct verp *verp, struct err *err) {

@@ -91,7 +91,8 @@ static int check_policy(struct smtp_wire *wire, enum smtp_step step) {
         return smtp_wire_fail(wire, "TLS is required and the server did not offer it");
     }
     if (step == SMTP_MAIL && wire->policy.need_auth && !wire->authenticated) {
-        return smtp_wire_fail(wire, "the server did not accept our credentials");
+        wire->no_login = true; /* a login that was refused is told in the server's words, ahead of this */
+        return smtp_wire_fail(wire, "there are credentials for this server and it offers no login that we can use (AUTH PLAIN or LOGIN)");
     }
     return 0;
 }

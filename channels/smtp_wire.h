@@ -44,6 +44,7 @@ struct smtp_wire {
     struct smtp_reply replies[SMTP_STEP_COUNT]; /* the newest reply to each command; those of a transaction are cleared by its MAIL */
     bool tls_begun;
     bool authenticated;
+    bool no_login; /* failed because a MAIL came that needs a login, and there was none */
     bool failed;
     char failure[160]; /* why; no address in it */
 };

@@ -7,7 +7,7 @@
 #define REACH_CHANNELS_VERP_H
 
 #include "base/err.h"
-#include "channels/smtp_address.h"
+#include "base/smtp_address.h"
 
 enum { VERP_KEY_MAX = 32, VERP_TAG_LEN = 16 };
 

@@ -138,6 +138,8 @@ json_t *view_message(const struct message *message) {
     view_text(object, "severity", message->severity);
     view_text(object, "version", message->version);
     view_text(object, "from_name", message->from_name);
+    view_text(object, "from_address", message->from_address);
+    view_text(object, "reply_to", message->reply_to);
     view_text(object, "subject", message->subject);
     view_text(object, "preheader", message->preheader);
     view_text(object, "title", message->title);

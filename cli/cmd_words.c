@@ -46,6 +46,8 @@ static int print_channel(const struct ctl *ctl, const char *channel, const json_
         return -1;
     }
     print_part(message, "From", "from");
+    print_part(message, "From address", "from_address");
+    print_part(message, "Reply-To", "reply_to");
     print_part(message, "Subject", "subject");
     print_part(message, "Preheader", "preheader");
     print_part(message, "Title", "title");

@@ -1,6 +1,6 @@
 /* channel_files: see channel_files.h.
  *
- * email.md   front matter: subject, preheader, from, link_hosts; then Markdown
+ * email.md   front matter: subject, preheader, from, from_address, reply_to, link_hosts; then Markdown
  * sms.txt    the text, nothing else
  * push.md    front matter: title, link, link_hosts; then plain text
  * banner.md  front matter: title, link, link_hosts; then Markdown
@@ -8,6 +8,7 @@
  * Does not: say what is good style (lint.c) or find files (load.c). */
 #include "templates/channel_files.h"
 
+#include "base/smtp_address.h"
 #include "templates/report.h"
 #include "templates/values.h"
 
@@ -17,6 +18,8 @@ struct front {
     const char *subject;
     const char *preheader;
     const char *from;
+    const char *from_address;
+    const char *reply_to;
     const char *title;
     const char *link;
     struct conf_strings link_hosts;
@@ -42,6 +45,16 @@ static const struct conf_key email_keys[] = {
      .max = LINE_MAX_BYTES,
      .help = "what inboxes show behind the subject"},
     {.name = "from", .type = CONF_STRING, .offset = AT(from), .max = 80, .help = "the sender's name; without it, the gateway's"},
+    {.name = "from_address",
+     .type = CONF_STRING,
+     .offset = AT(from_address),
+     .max = SMTP_ADDRESS_MAX,
+     .help = "the sender's address; without it, the gateway's"},
+    {.name = "reply_to",
+     .type = CONF_STRING,
+     .offset = AT(reply_to),
+     .max = SMTP_ADDRESS_MAX,
+     .help = "where answers go; without it, where the gateway's settings say"},
     LINK_HOSTS_ROW,
 };
 static const struct conf_table email_table = {.name = "email",
@@ -111,6 +124,20 @@ static int compile_front(struct compiler *compiler, const struct source *yaml, c
                              : compile_plain(compiler, &source, ESCAPE_NONE, &words->part[part]);
 }
 
+/* An address of the front matter. It stands as it is, so that it is known to be one before anybody gets a mail. */
+static int compile_mailbox(struct compiler *compiler, const struct source *yaml, const char *key, const char *text, enum part part,
+                           struct words *words) {
+    struct err why;
+    if (text != NULL && strstr(text, "{{") != NULL) {
+        return report_error(compiler->report, yaml->file, files_key_line(yaml, key), "%s: no variables here: write the address itself",
+                            key);
+    }
+    if (text != NULL && text[0] != '\0' && smtp_address_check(text, &why) != 0) {
+        return report_error(compiler->report, yaml->file, files_key_line(yaml, key), "%s: %s", key, why.text);
+    }
+    return compile_front(compiler, yaml, key, text, part, words);
+}
+
 static int finish(struct compiler *compiler, const struct source *source, struct program_builder *builder, struct program *program) {
     return program_finish(builder, program) == 0 ? 0 : report_error(compiler->report, source->file, 0, "out of memory");
 }
@@ -154,6 +181,8 @@ static int compile_email(struct files *files, struct compiler *compiler, struct 
     int rc = compile_front(compiler, &yaml, "subject", front.subject, PART_SUBJECT, words);
     rc = compile_front(compiler, &yaml, "preheader", front.preheader, PART_PREHEADER, words) < 0 ? -1 : rc;
     rc = compile_front(compiler, &yaml, "from", front.from, PART_FROM, words) < 0 ? -1 : rc;
+    rc = compile_mailbox(compiler, &yaml, "from_address", front.from_address, PART_FROM_ADDRESS, words) < 0 ? -1 : rc;
+    rc = compile_mailbox(compiler, &yaml, "reply_to", front.reply_to, PART_REPLY_TO, words) < 0 ? -1 : rc;
     return compile_body(compiler, source, true, &words->content, words) < 0 ? -1 : rc;
 }
 

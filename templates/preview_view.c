@@ -73,10 +73,11 @@ static json_t *segments_view(const char *text) {
 
 static json_t *message_view(const struct message *message, enum channel_id channel) {
     json_t *view =
-        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "locale", message->locale, "dir", message->dir, "severity",
-                  message->severity, "from", text_or_null(message->from_name), "subject", text_or_null(message->subject), "preheader",
-                  text_or_null(message->preheader), "title", text_or_null(message->title), "text", text_or_null(message->text), "html",
-                  text_or_null(message->html), "link", text_or_null(message->link));
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "locale", message->locale, "dir", message->dir,
+                  "severity", message->severity, "from", text_or_null(message->from_name), "from_address",
+                  text_or_null(message->from_address), "reply_to", text_or_null(message->reply_to), "subject",
+                  text_or_null(message->subject), "preheader", text_or_null(message->preheader), "title", text_or_null(message->title),
+                  "text", text_or_null(message->text), "html", text_or_null(message->html), "link", text_or_null(message->link));
     if (channel == CHANNEL_SMS && view != NULL) {
         (void)json_object_set_new(view, "count", segments_view(message->text));
     }

@@ -33,7 +33,18 @@ struct variable {
 };
 
 /* ---- words --------------------------------------------------------------------------------------------------------- */
-enum part { PART_SUBJECT, PART_PREHEADER, PART_FROM, PART_TITLE, PART_LINK, PART_TEXT, PART_HTML, PART_COUNT };
+enum part {
+    PART_SUBJECT,
+    PART_PREHEADER,
+    PART_FROM,
+    PART_FROM_ADDRESS,
+    PART_REPLY_TO,
+    PART_TITLE,
+    PART_LINK,
+    PART_TEXT,
+    PART_HTML,
+    PART_COUNT
+};
 
 /* One channel of one locale: one file. */
 struct words {

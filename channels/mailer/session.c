@@ -13,9 +13,9 @@
 #include "channels/mailer/session.h"
 
 #include "base/clock.h"
+#include "base/smtp_address.h"
 #include "channels/mailer/guard.h"
 #include "channels/mailer/tls.h"
-#include "channels/smtp_address.h"
 
 #include <auth-client.h>
 #include <libesmtp.h>
@@ -351,7 +351,7 @@ static void judge_connection(const struct session *session, struct outcome *outc
     if (why == NULL) {
         why = smtp_strerror(smtp_errno(), text, sizeof text);
     }
-    outcome_set(outcome, OUTCOME_RETRY, BLAME_GATEWAY, NULL, "%s", why != NULL ? why : "no connection");
+    outcome_set(outcome, OUTCOME_RETRY, wire->no_login ? BLAME_ACCOUNT : BLAME_GATEWAY, NULL, "%s", why != NULL ? why : "no connection");
 }
 
 /* Nothing of it counts: another connection may carry it. */

@@ -22,9 +22,9 @@ async function main() {
     is(mail.messageId, `<${message.key}@walton.example>`, 'Message-ID');
     is(mail.subject, message.subject, 'Subject');
     is(mail.date.getTime(), message.created_at_ms, 'Date');
-    is(mail.from.value, [{ address: 'notices@walton.example', name: message.from_name ?? 'Wältön & Söhne' }], 'From');
+    is(mail.from.value, [{ address: message.from_address ?? 'notices@walton.example', name: message.from_name ?? 'Wältön & Söhne' }], 'From');
     is(mail.to.value, [{ address: message.to, name: message.to_name ?? '' }], 'To');
-    is(mail.replyTo.value, [{ address: 'help@walton.example', name: '' }], 'Reply-To');
+    is(mail.replyTo.value, [{ address: message.reply_to ?? 'help@walton.example', name: '' }], 'Reply-To');
     is(mail.headers.get('auto-submitted'), 'auto-generated', 'Auto-Submitted');
     is(mail.headers.get('content-language'), message.locale, 'Content-Language');
     is(mail.headers.get('content-type').value, message.html === null ? 'text/plain' : 'multipart/alternative', 'Content-Type');

@@ -34,7 +34,8 @@ def compare(message, raw):
     assert not mail.defects, mail.defects
     assert str(mail["subject"]) == message["subject"], mail["subject"]
     assert not mail["subject"].defects, mail["subject"].defects
-    assert mail["from"].addresses[0].addr_spec == "notices@walton.example"
+    assert mail["from"].addresses[0].addr_spec == (message["from_address"] or "notices@walton.example")
+    assert mail["reply-to"].addresses[0].addr_spec == (message["reply_to"] or "help@walton.example")
     assert same_name(mail["from"].addresses[0].display_name, message["from_name"] or "Wältön & Söhne")
     assert mail["to"].addresses[0].addr_spec == message["to"]
     assert same_name(mail["to"].addresses[0].display_name, message["to_name"])

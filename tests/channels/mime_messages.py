@@ -46,6 +46,8 @@ for i, text in enumerate(TEXTS * 3):
         "locale": ["en-GB", "de", "ja", "zh-Hant-TW"][i % 4],
         "created_at_ms": 1795298400000 + i * 86400000 * 7,
         "from_name": None if i % 2 else "Walton Security™",
+        "from_address": "security@walton.example" if i % 3 == 1 else None,
+        "reply_to": "desk@help.walton.example" if i % 4 == 2 else None,
         "subject": SUBJECTS[i % len(SUBJECTS)],
         "text": text,
         "html": html,

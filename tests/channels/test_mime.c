@@ -1,7 +1,7 @@
 /* What a mail looks like, byte for byte, and what no text can do to it. */
+#include "base/smtp_address.h"
 #include "channels/mime.h"
 #include "channels/mime_encode.h"
-#include "channels/smtp_address.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,6 +88,32 @@ static void a_template_may_override_the_senders_name(void **state) {
     char *mail = compose(&message);
     assert_non_null(strstr(mail, "From: \"Walton Security\" <notices@walton.example>\r\n"));
     free(mail);
+}
+
+static void a_template_may_override_the_addresses_but_not_the_message_id(void **state) {
+    (void)state;
+    struct message message = plain_message();
+    message.from_address = "security@shop.example";
+    message.reply_to = "desk@walton.example";
+    char *mail = compose(&message);
+    assert_non_null(strstr(mail, "From: \"Walton\" <security@shop.example>\r\n"));
+    assert_non_null(strstr(mail, "Reply-To: <desk@walton.example>\r\n"));
+    assert_non_null(strstr(mail, "@walton.example>\r\nAuto-Submitted:"));
+    free(mail);
+}
+
+static void an_address_of_a_template_that_is_none_makes_no_mail(void **state) {
+    (void)state;
+    static const char evil[] = "a@b.example>\r\nBcc: <eve@b.example";
+    for (int i = 0; i < 2; i++) {
+        struct message message = plain_message();
+        *(i == 0 ? &message.from_address : &message.reply_to) = evil;
+        struct buf out = BUF_INIT;
+        struct err err;
+        assert_int_equal(mime_compose(&message, &walton, &out, &err), -1);
+        assert_string_equal(err.member, i == 0 ? "from_address" : "reply_to");
+        buf_fini(&out);
+    }
 }
 
 static void quoted_printable_is_as_the_standard_says(void **state) {
@@ -297,6 +323,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_message_is_always_the_same_bytes),
         cmocka_unit_test(a_template_may_override_the_senders_name),
+        cmocka_unit_test(a_template_may_override_the_addresses_but_not_the_message_id),
+        cmocka_unit_test(an_address_of_a_template_that_is_none_makes_no_mail),
         cmocka_unit_test(quoted_printable_is_as_the_standard_says),
         cmocka_unit_test(long_lines_are_broken_softly_at_76),
         cmocka_unit_test(base64_is_chosen_where_it_is_shorter),

@@ -98,6 +98,42 @@ static void a_connection_carries_many_mails_and_is_renewed_after_its_share(void 
     mail_stage_clear(&stage);
 }
 
+static void mailers_never_have_more_connections_than_the_settings_say(void **state) {
+    (void)state;
+    enum { N = 60 };
+    struct mail_stage stage;
+    struct mail_kit kit;
+    mail_stage_set(&stage, "[{'phase':'after-dot','action':'delay','delay_ms':20}]", "mailers: 2\nsessions: 3\n");
+    for (unsigned i = 0; i < N; i++) {
+        (void)mail_kit_send(&stage.kit, mail_kit_message(&stage.kit, "ada@example.org", i));
+    }
+    mail_kit_run(&stage.kit);
+    assert_int_equal(mail_stage_taken(&stage), N);
+    assert_in_range(mail_peer_count(stage.peer, "session"), 1, 3);
+    mail_kit_open(&kit, "localhost", mail_peer_port(stage.peer), "mailers: 4\nsessions: 3\n");
+    assert_null(kit.gateway);
+    assert_non_null(strstr(kit.err.text, "at least mailers"));
+    mail_kit_close(&kit);
+    mail_stage_clear(&stage);
+}
+
+/* As many as the settings allow: every one of them has a mail without an answer at the same time. */
+static void two_hundred_and_fifty_six_mails_are_in_flight_at_once(void **state) {
+    (void)state;
+    enum { N = 256 };
+    struct mail_stage stage;
+    mail_stage_set(&stage, "[{'phase':'after-dot','action':'hang'}]", "sessions: 256\n");
+    for (unsigned i = 0; i < N + 20; i++) {
+        (void)mail_kit_send(&stage.kit, mail_kit_message(&stage.kit, "ada@example.org", i));
+    }
+    for (int i = 0; i < 600 && mail_peer_count(stage.peer, "command:DATA") < N; i++) {
+        mail_kit_run_for(&stage.kit, 50);
+    }
+    assert_int_equal(mail_peer_count(stage.peer, "session"), N);
+    assert_int_equal(stage.kit.n_answered, 0);
+    mail_stage_clear(&stage);
+}
+
 /* ---- what the server refuses --------------------------------------------------------------------------------------- */
 struct refusal {
     const char *rules;
@@ -445,6 +481,8 @@ int main(void) {
         cmocka_unit_test(a_large_mail_arrives_whole),
         cmocka_unit_test(a_thousand_mails_go_through_four_sessions),
         cmocka_unit_test(a_connection_carries_many_mails_and_is_renewed_after_its_share),
+        cmocka_unit_test(mailers_never_have_more_connections_than_the_settings_say),
+        cmocka_unit_test(two_hundred_and_fifty_six_mails_are_in_flight_at_once),
         cmocka_unit_test(each_refusal_gets_its_outcome),
         cmocka_unit_test(refused_recipients_do_not_harm_their_neighbours),
         cmocka_unit_test(a_server_that_is_down_is_asked_once_for_a_whole_batch),

@@ -184,11 +184,39 @@ static void fault_33_a_server_that_stops_reading_in_the_middle_never_gets_the_en
 }
 
 /* ---- many ---------------------------------------------------------------------------------------------------------- */
+
+/* Standard error goes into a file from now on, the mailer's too: there a sanitizer tells what it has found, at the latest at the end. */
+static FILE *catch_errors(int *stderr_r) {
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    *stderr_r = dup(STDERR_FILENO);
+    assert_true(*stderr_r >= 0);
+    assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+    return file;
+}
+
+static void assert_nothing_found(FILE *file, int saved_stderr) {
+    char line[512];
+    bool found = false;
+    assert_int_equal(dup2(saved_stderr, STDERR_FILENO), STDERR_FILENO);
+    (void)close(saved_stderr);
+    rewind(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        found = found || strstr(line, "Sanitizer") != NULL || strstr(line, "runtime error") != NULL;
+        (void)fputs(line, stderr);
+    }
+    (void)fclose(file);
+    assert_false(found);
+}
+
+/* `make test` runs it with AddressSanitizer, which looks for leaks when the mailer ends. */
 static void fault_31_ten_thousand_connections_of_one_mailer(void **state) {
     (void)state;
     enum { N = 10000 };
     static const char *const arguments[] = {"--quiet-store", NULL};
+    int saved_stderr;
     struct mail_peer *peer = mail_peer_start(NULL, arguments);
+    FILE *errors = catch_errors(&saved_stderr);
     struct mail_kit kit;
     mail_kit_open_plain(&kit, mail_peer_port(peer), "sessions: 32\nmessages_per_session: 1\n");
     for (unsigned i = 0; i < N; i++) {
@@ -200,6 +228,7 @@ static void fault_31_ten_thousand_connections_of_one_mailer(void **state) {
     }
     assert_int_equal(mail_peer_count(peer, "session"), N);
     mail_kit_close(&kit);
+    assert_nothing_found(errors, saved_stderr);
     mail_peer_stop(peer);
 }
 

@@ -194,6 +194,22 @@ static void with_the_right_password_mail_goes_and_the_login_is_known(void **stat
     mail_peer_stop(peer);
 }
 
+static void a_server_that_knows_only_login_is_logged_in_at(void **state) {
+    (void)state;
+    static const char *const more[] = {"--auth", "reachd:s3cret", "--require-auth", NULL};
+    static const char rules[] = "[{'phase':'ehlo','nth':2,'action':'garble','bytes':'250-relay\\r\\n250 AUTH LOGIN\\r\\n'}]";
+    char path[192], yaml[256];
+    write_password(path, "s3cret");
+    (void)snprintf(yaml, sizeof yaml, "username: reachd\npassword_file: %s\n", path);
+    struct mail_peer *peer = start_peer("good", rules, more);
+    struct mail_kit kit;
+    open_kit(&kit, "localhost", peer, yaml);
+    assert_int_equal(mail_kit_send_one(&kit, "ada@example.org", 1)->kind, OUTCOME_SENT);
+    assert_int_equal(mail_peer_count(peer, "command:AUTH"), 1);
+    mail_kit_close(&kit);
+    mail_peer_stop(peer);
+}
+
 static void fault_34_a_refused_login_is_tried_once_for_a_whole_batch_and_no_mail_goes_without_it(void **state) {
     (void)state;
     static const char *const more[] = {"--auth", "reachd:s3cret", NULL}; /* the server would take mail without a login */
@@ -226,7 +242,10 @@ static void a_server_without_a_login_gets_no_mail_where_there_are_credentials(vo
     struct mail_peer *peer = start_peer("good", NULL, NULL);
     struct mail_kit kit;
     open_kit(&kit, "localhost", peer, yaml);
-    assert_int_equal(mail_kit_send_one(&kit, "ada@example.org", 1)->kind, OUTCOME_RETRY);
+    const struct outcome *outcome = mail_kit_send_one(&kit, "ada@example.org", 1);
+    assert_int_equal(outcome->kind, OUTCOME_RETRY);
+    assert_int_equal(outcome->blame, BLAME_ACCOUNT);
+    assert_non_null(strstr(outcome->reason, "offers no login"));
     assert_int_equal(mail_peer_count(peer, "command:MAIL"), 0);
     mail_kit_close(&kit);
     mail_peer_stop(peer);
@@ -278,6 +297,7 @@ int main(void) {
         cmocka_unit_test(fault_25_an_answer_cut_inside_tls_is_never_sent),
         cmocka_unit_test(fault_26_a_reply_too_many_inside_tls_is_never_the_acceptance_of_a_message),
         cmocka_unit_test(with_the_right_password_mail_goes_and_the_login_is_known),
+        cmocka_unit_test(a_server_that_knows_only_login_is_logged_in_at),
         cmocka_unit_test(fault_34_a_refused_login_is_tried_once_for_a_whole_batch_and_no_mail_goes_without_it),
         cmocka_unit_test(a_server_without_a_login_gets_no_mail_where_there_are_credentials),
         cmocka_unit_test(a_ca_file_that_is_none_is_told_when_the_gateway_is_opened),

@@ -50,7 +50,7 @@ virtual_uid_maps = static:$(id -u postfix)
 virtual_gid_maps = static:$(id -g postfix)
 relay_domains = bounces.walton.example
 transport_maps = inline:{fails.example=fails:, bounces.walton.example=reachd-bounce:}
-smtpd_recipient_restrictions = reject_unauth_destination
+smtpd_recipient_restrictions = check_recipient_access inline:{{off@post.example = 550 5.2.1 mailbox disabled}}, reject_unauth_destination
 CF
 }
 
@@ -73,6 +73,8 @@ notice() {
         \"contacts\":[{\"channel\":\"email\",\"address\":\"$3\"},{\"channel\":\"sms\",\"address\":\"+441632960001\"}]},
         \"disables\":{\"accounts\":[\"$2@walton.example\"]},\"data\":{\"reset_url\":\"https://walton.example/reset\"}}"
 }
+contacts_of() { ctl --json customer show "$1" | json - '" ".join(sorted(c["channel"] + ":" + c["status"] for c in d["contacts"]))'; }
+contacts_are() { [ "$(contacts_of "$1")" = "$2" ]; }
 shows() { ctl notice show "$1" 2>/dev/null | grep -q "$2"; }
 cleared() { [ "$(rcli FCALL reach_allowed 1 "reach:clearance:{$1@walton.example}")" = "$2" ]; }
 
@@ -109,6 +111,13 @@ it_withdraws_a_clearance_that_rested_on_the_mail() {
     contains "$(rcli XRANGE reach:events - +)" '"notice":"n3","state":"granted"' "an event"
     contains "$(rcli XRANGE reach:events - +)" '"notice":"n3","customer":"cyd","state":"withdrawn"' "an event"
     [ "$(rcli HEXISTS reach:holds cyd@walton.example)" = 1 ] || fail "no hold"
+}
+
+it_marks_a_disabled_mailbox_and_takes_the_next_step() {
+    notice n4 dan off@post.example quick
+    wait_until 20 "dan is reached by SMS" state_is n4 reached
+    contains "$(ctl notice show n4)" "mailbox disabled" "the server's words"
+    wait_until 10 "the address is marked" contacts_are dan "email:bounced sms:active"
 }
 
 it_asked_for_reports_of_failures_with_its_own_reference() {

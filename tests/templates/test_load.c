@@ -72,6 +72,19 @@ static void a_variable_in_the_subject_is_told_with_its_line(void **state) {
     fixture_refused("n/en/email.md", 3, "unknown variable {{wrod}}");
 }
 
+static void an_address_that_is_none_is_told_with_its_line(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"desk", "\"{{word}}@walton.example\"", "\"Desk <desk@walton.example>\"",
+                                        "d\xc3\xa9sk@walton.example"};
+    static const char *const keys[] = {"from_address", "reply_to"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong * 2; i++) {
+        char text[200];
+        (void)snprintf(text, sizeof text, "---\nsubject: s\n%s: %s\n---\nx {{word}}\n", keys[i % 2], wrong[i / 2]);
+        fixture_write("n/en/email.md", text);
+        fixture_refused("n/en/email.md", 3, keys[i % 2]);
+    }
+}
+
 static void an_optional_variable_needs_its_section(void **state) {
     (void)state;
     fixture_write("n/en/sms.txt", "see {{url}} {{word}}\n");
@@ -196,6 +209,7 @@ int main(void) {
         TEST(the_login_page_names_nobody_and_speaks_every_language),
         TEST(an_unknown_variable_is_told_with_its_line),
         TEST(a_variable_in_the_subject_is_told_with_its_line),
+        TEST(an_address_that_is_none_is_told_with_its_line),
         TEST(an_optional_variable_needs_its_section),
         TEST(raw_tags_and_raw_html_are_refused),
         TEST(sections_must_nest),

@@ -49,6 +49,21 @@ static void a_mail_has_all_its_parts(void **state) {
     template_set_free(set);
 }
 
+static void the_sender_and_where_answers_go_are_the_words_own(void **state) {
+    (void)state;
+    fixture_write("n/en/email.md", "---\nsubject: s\nfrom: Walton Security\nfrom_address: security@walton.example\n"
+                                   "reply_to: desk@walton.example\n---\nHello {{word}}\n");
+    struct template_set *set = fixture_load();
+    struct message m = render(set, CHANNEL_EMAIL, "{\"word\":\"you\"}", (struct template_values){0});
+    assert_string_equal(m.from_name, "Walton Security");
+    assert_string_equal(m.from_address, "security@walton.example");
+    assert_string_equal(m.reply_to, "desk@walton.example");
+    m = render(set, CHANNEL_BANNER, "{\"word\":\"you\"}", (struct template_values){0});
+    assert_null(m.from_address);
+    assert_null(m.reply_to);
+    template_set_free(set);
+}
+
 static void a_value_never_becomes_markup_in_any_channel(void **state) {
     (void)state;
     struct template_set *set = fixture_load();
@@ -239,6 +254,7 @@ static void a_message_too_long_for_its_channel_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_mail_has_all_its_parts),
+        TEST(the_sender_and_where_answers_go_are_the_words_own),
         TEST(a_value_never_becomes_markup_in_any_channel),
         TEST(a_missing_value_is_an_error_that_names_it),
         TEST(a_value_of_the_wrong_type_is_refused),

@@ -43,8 +43,9 @@ struct member {
 static const struct member members[] = {
 #define MEMBER(name)                                                                                                                       \
     { #name, offsetof(struct message, name) }
-    MEMBER(key),       MEMBER(to),      MEMBER(to_name),   MEMBER(notice_id), MEMBER(customer_id), MEMBER(locale), MEMBER(notice),
-    MEMBER(from_name), MEMBER(subject), MEMBER(preheader), MEMBER(title),     MEMBER(text),        MEMBER(html),   MEMBER(link),
+    MEMBER(key),    MEMBER(to),        MEMBER(to_name),      MEMBER(notice_id), MEMBER(customer_id), MEMBER(locale),
+    MEMBER(notice), MEMBER(from_name), MEMBER(subject),      MEMBER(preheader), MEMBER(title),       MEMBER(text),
+    MEMBER(html),   MEMBER(link),      MEMBER(from_address), MEMBER(reply_to),
 #undef MEMBER
 };
 

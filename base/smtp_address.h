@@ -1,6 +1,6 @@
 /* smtp_address: which mail addresses may go on the wire, and their parts. Pure. */
-#ifndef REACH_CHANNELS_SMTP_ADDRESS_H
-#define REACH_CHANNELS_SMTP_ADDRESS_H
+#ifndef REACH_BASE_SMTP_ADDRESS_H
+#define REACH_BASE_SMTP_ADDRESS_H
 
 #include "base/err.h"
 

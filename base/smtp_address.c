@@ -3,7 +3,7 @@
  * Stricter than RFC 5321: what passes consists of letters, digits and a few signs, so that it can neither break a command line
  * nor need quoting anywhere. libesmtp writes addresses into the protocol as they are; this check is made by reachd and
  * again by the mailer. Error texts never quote the address (P10). */
-#include "channels/smtp_address.h"
+#include "base/smtp_address.h"
 
 #include <ctype.h>
 #include <string.h>
