@@ -25,6 +25,7 @@ install: $(B)/reachd $(B)/reachctl $(B)/reachd-mailer install-man ## install bel
 	$(INSTALL) -m 644 deploy/reachd.acl $(DESTDIR)$(PREFIX)/share/reachd/deploy/reachd.acl
 	$(INSTALL) -m 644 deploy/stunnel-redis.conf $(DESTDIR)$(PREFIX)/share/reachd/deploy/stunnel-redis.conf
 	$(INSTALL) -m 755 deploy/redis-users.sh $(DESTDIR)$(PREFIX)/share/reachd/deploy/redis-users.sh
+	$(INSTALL) -m 755 deploy/redis-mend-aof.sh $(DESTDIR)$(PREFIX)/share/reachd/deploy/redis-mend-aof.sh
 	@mkdir -p $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(B)/reachctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/reachctl
 	$(call placed,deploy/reachd.service) > $(DESTDIR)$(UNITDIR)/reachd.service

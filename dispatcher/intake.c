@@ -4,7 +4,8 @@
  * new notice, a duplicate, a reused id, or a notice of our own that a lost worker left behind. Due notices take the same way.
  *
  * Guarantees: a job that cannot be used goes to the dead letters whole, with the member at fault and a reason (P12); an entry
- * that has killed its worker POISON_DELIVERIES times goes there before it is parsed again. Nothing is dropped without a trace:
+ * that was lost with its worker so often goes there before it is parsed again, unless its notice has begun: deciding did not kill, so the notice
+ * goes on without its entry, and its attempts are what bounds it. Nothing is dropped without a trace:
  * work that memory does not suffice for stays pending in Redis and comes back after its lease. */
 #include "dispatcher/intake.h"
 
@@ -22,6 +23,7 @@ enum { POISON_DELIVERIES = 4, REFUSE_MAX = 512 };
 struct refused {
     struct work *work; /* owned */
     enum notice_state state;
+    bool is_poison;
     char member[96];
     char reason[400];
     char event[1200];
@@ -47,6 +49,11 @@ static void refusal_event(struct worker *w, const struct work *work, struct refu
     buf_fini(&out);
 }
 
+/* It was in hand so often that it may be what kills the workers. */
+static bool is_poison(const struct work *work) {
+    return work->has_entry && work->entry.deliveries >= POISON_DELIVERIES;
+}
+
 static void refuse(struct worker *w, struct work *work_take, enum notice_state state, const struct err *why) {
     if (w->refusals == NULL) {
         w->refusals = calloc(1, sizeof *w->refusals);
@@ -62,6 +69,7 @@ static void refuse(struct worker *w, struct work *work_take, enum notice_state s
     struct refused *item = &w->refusals->items[w->refusals->n++];
     item->work = work_take;
     item->state = state;
+    item->is_poison = state == NOTICE_DEAD && is_poison(work_take);
     (void)snprintf(item->member, sizeof item->member, "%s", why->member);
     (void)snprintf(item->reason, sizeof item->reason, "%s", why->text);
     refusal_event(w, work_take, item);
@@ -77,7 +85,13 @@ void intake_refuse(struct worker *w, struct work *work, enum notice_state state,
 
 static void on_refused(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
     struct worker *w = ctx;
-    (void)results;
+    size_t begun = 0;
+    for (size_t i = 0; results != NULL && i < n; i++) {
+        begun += results[i] == QUEUE_BEGUN;
+    }
+    if (begun > 0) {
+        log_notice("%zu of these entries had made their notices before: those are not dead, they go on without the entry", begun);
+    }
     if (err != NULL) {
         log_error("%zu refusals could not be written: %s", n, err->text);
     }
@@ -99,6 +113,7 @@ void intake_flush_refusals(struct worker *w) {
             .member = item->member,
             .reason = item->reason,
             .event = item->event[0] == '\0' ? NULL : item->event,
+            .unless_begun = item->is_poison,
         };
         if (item->state == NOTICE_DEAD) {
             log_warning("job %s: dead: %s%s%s", item->work->id == NULL ? "without id" : item->work->id, item->member,
@@ -325,7 +340,7 @@ static struct work *work_of_entry(const struct queue_entry *entry) {
 /* 0 the entry is a job we can use; -1 with the reason. */
 static int check_entry(struct worker *w, struct work *work, struct err *why) {
     err_clear(why);
-    if (work->entry.deliveries >= POISON_DELIVERIES) {
+    if (is_poison(work)) {
         log_error("stream entry %s was handed out %u times without an end: it goes to the dead letters unread", work->entry.stream_id,
                   work->entry.deliveries);
         return err_set(why, ERR_CONFLICT, "it was handed out %u times and never finished: it may be what stops the worker",

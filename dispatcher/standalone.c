@@ -102,6 +102,18 @@ static int write_config(const struct standalone *s, int fd, struct err *err) {
     return ok ? 0 : err_set(err, ERR_SYSTEM, "redis-server did not take its configuration");
 }
 
+/* A transaction whose end was torn off when the server was killed is cut off first, see deploy/redis-mend-aof.sh: redis-server itself would
+ * carry out half of it at the start after next. */
+static const char server_command[] = "m=$1/appendonlydir/appendonly.aof.manifest\n"
+                                     "if [ -e \"$m\" ] && ! found=$(redis-check-aof \"$m\" 2>&1 </dev/null); then\n"
+                                     "  case $found in\n"
+                                     "  *'format error'*) ;;\n"
+                                     "  *'Expected to read'* | *'Reached EOF before reading EXEC'*)\n"
+                                     "    echo y | redis-check-aof --fix \"$m\" >>\"$1/redis.log\" 2>&1 ;;\n"
+                                     "  esac\n"
+                                     "fi\n"
+                                     "exec redis-server -";
+
 static void run_child(const struct standalone *s, int config_fd, pid_t parent) {
     sigset_t none;
     (void)sigemptyset(&none);
@@ -115,7 +127,7 @@ static void run_child(const struct standalone *s, int config_fd, pid_t parent) {
     int null_fd = open("/dev/null", O_WRONLY);
     if (dup2(config_fd, STDIN_FILENO) >= 0 && null_fd >= 0 && dup2(null_fd, STDOUT_FILENO) >= 0) {
         (void)setpgid(0, 0); /* an interrupt at the terminal is for reachd, which then stops the server in order */
-        execlp("redis-server", "redis-server", "-", (char *)NULL);
+        execlp("sh", "sh", "-c", server_command, "sh", s->dir, (char *)NULL);
     }
     _exit(127);
 }

@@ -219,7 +219,8 @@ struct queue_change {
 enum queue_result {
     QUEUE_APPLIED,
     QUEUE_STALE, /* the record is not the one the worker saw: somebody else owns the notice. Nothing was changed. */
-    QUEUE_MOVED  /* the contact book entry is not the one it was decided on. Nothing was changed; the notice is still the worker's. */
+    QUEUE_MOVED, /* the contact book entry is not the one it was decided on. Nothing was changed; the notice is still the worker's. */
+    QUEUE_BEGUN  /* queue_refuse() only: not refused, the entry's notice has a record. It goes on by `due`, or has ended. */
 };
 
 /* `err` is NULL; or set where a script failed for a reason that will not pass (then `results` is NULL and nothing was changed). */
@@ -237,6 +238,7 @@ struct queue_refusal {
     const char *member;      /* member at fault, or "" */
     const char *reason;
     const char *event; /* or NULL */
+    bool unless_begun; /* dead only where this entry has made no notice; else its notice goes on without it: QUEUE_BEGUN */
 };
 int queue_refuse(struct queue *queue, const struct queue_refusal *refusals, size_t n, queue_apply_fn *done, void *ctx, struct err *err);
 

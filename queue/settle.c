@@ -72,7 +72,7 @@ static int on_answer(struct queue *queue, struct call *call, size_t part, const 
         return -1;
     }
     for (size_t i = 0; i < batch->n; i++) {
-        batch->results[i] = reply->str[i] == 'A' ? QUEUE_APPLIED : QUEUE_STALE;
+        batch->results[i] = reply->str[i] == 'A' ? QUEUE_APPLIED : reply->str[i] == 'B' ? QUEUE_BEGUN : QUEUE_STALE;
     }
     return 0;
 }
@@ -143,7 +143,7 @@ struct settling {
     enum stream stream;
     const char *stream_id;
     char state; /* letter or '-' */
-    bool dead;
+    bool dead, unless_begun;
     const char *body;
     size_t body_len;
     const char *reason, *member, *id;
@@ -155,7 +155,7 @@ struct settling {
 static int spec_settling(struct buf *spec, struct counts_wanted *lists, const struct settling *item, struct err *err) {
     buf_putc(spec, (char)('0' + item->stream));
     buf_putc(spec, item->state);
-    buf_putc(spec, item->dead ? '1' : '0');
+    buf_putc(spec, !item->dead ? '0' : item->unless_begun ? '2' : '1');
     buf_putc(spec, item->event != NULL ? '1' : '0');
     return put_tail(spec, lists, item->counts, item->n_effects, err);
 }
@@ -221,6 +221,7 @@ int queue_refuse(struct queue *queue, const struct queue_refusal *refusals, size
                                      .stream_id = refusal->entry->stream_id,
                                      .state = notice_state_letter(refusal->state),
                                      .dead = refusal->state == NOTICE_DEAD,
+                                     .unless_begun = refusal->unless_begun,
                                      .body = refusal->entry->body,
                                      .body_len = refusal->entry->body_len,
                                      .reason = refusal->reason,

@@ -2,13 +2,15 @@
 --
 -- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 events  8 intake  9 intake:bulk  10 receipts  11 dead
 -- ARGV  1 prefix  2 group  3 length of events  4 number of items  5 specification  6 number of count lists, the lists, then the rows
---       specification: 8 characters an item: stream (0, 1, 2), state letter or -, dead letter flag, event flag, index of counts (2),
---       number of effects (2)
+--       specification: 8 characters an item: stream (0, 1, 2), state letter or -, dead letter flag (2: unless its notice has begun), event
+--       flag, index of counts (2), number of effects (2)
 --       row: stream id [, job, reason, member, id, time] [, event] [, effects, five arguments each]
 --
 -- Before: the entry is pending in the group, or it is not.
 -- After, for every entry that was pending: it is acknowledged, its dead letter is in `dead`, and it is counted as accepted and
--- in its final state (state letter given), with its counters, event and effects. An entry that was not pending was settled
+-- in its final state (state letter given), with its counters, event and effects. Flag 2: where this very entry has made a notice, that was
+-- counted when it began; the entry is acknowledged and nothing else is counted or told, and a notice in flight goes on: its job is kept
+-- and it is due now. Answer B. An entry that was not pending was settled
 -- earlier, by whomever: S, and nothing is done. S also where it
 -- would write a contact book entry, or rests on a customer's reached notices, that are not what was read any more. So a repeated call counts nothing twice. Answer: one letter an item.
 
@@ -27,8 +29,8 @@ local function walk(each)
         local stream, state, dead, event, counts_high, counts_low, effects_high, effects_low = byte(spec, 8 * i - 7, 8 * i)
         local list = (counts_high - 48) * 64 + counts_low - 48
         local n_effects = (effects_high - 48) * 64 + effects_low - 48
-        each(i, at, stream, string.char(state), dead == 49, event == 49, list, n_effects)
-        at = at + 1 + (dead == 49 and 5 or 0) + (event == 49 and 1 or 0) + 5 * n_effects
+        each(i, at, stream, string.char(state), dead > 48, event == 49, list, n_effects, dead == 50)
+        at = at + 1 + (dead > 48 and 5 or 0) + (event == 49 and 1 or 0) + 5 * n_effects
     end
 end
 
@@ -37,8 +39,26 @@ walk(function(_, row, _, _, dead, event, _, n_effects)
     demand_effects(prefix, row + 1 + (dead and 5 or 0) + (event and 1 or 0), n_effects)
 end)
 
+-- The notice that an entry has made and its record, or nil. The job is read here, since reading it may be what kills a worker.
+local function begun(stream, stream_id, job)
+    local id = decoded(job).id
+    local record = type(id) == 'string' and redis.call('HGET', KEYS[1], id)
+    if record and decoded(string.sub(record, (string.find(record, ' ', 19, true) or 0) + 1)).x == string.char(stream) .. '/' .. stream_id then
+        return id, record
+    end
+end
+
+local ENDED = {R = true, H = true, E = true, C = true, V = true}
+local function go_on(id, record, job)
+    if not ENDED[string.sub(record, 1, 1)] then
+        local time = redis.call('TIME')
+        redis.call('HSET', KEYS[2], id, job)
+        redis.call('ZADD', KEYS[3], tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), id)
+    end
+end
+
 local answer, events, tally, lists = {}, {}, {}, {}
-walk(function(i, row, stream, state, dead, event, list, n_effects)
+walk(function(i, row, stream, state, dead, event, list, n_effects, unless_begun)
     local effects = row + 1 + (dead and 5 or 0) + (event and 1 or 0)
     if not all_is_as_seen(effects, n_effects) or redis.call('XACK', KEYS[stream - 40], group, ARGV[row]) == 0 then
         answer[i] = 'S'
@@ -46,6 +66,14 @@ walk(function(i, row, stream, state, dead, event, list, n_effects)
     end
     answer[i] = 'A'
     add(tally, 'acked:' .. LANE[stream], 1)
+    if unless_begun then
+        local id, record = begun(stream, ARGV[row], ARGV[row + 1])
+        if id then
+            answer[i] = 'B'
+            go_on(id, record, ARGV[row + 1])
+            return
+        end
+    end
     row = row + 1
     if dead then
         redis.call('XADD', DEAD, '*', 'job', ARGV[row], 'reason', ARGV[row + 1], 'member', ARGV[row + 2], 'id', ARGV[row + 3],

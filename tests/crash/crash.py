@@ -120,6 +120,7 @@ class Servers:
                     process.wait()
 
     def start_redis(self):
+        subprocess.run([os.path.join(TOP, "deploy", "redis-mend-aof.sh"), self.dir + "/appendonlydir"], check=True, stdout=subprocess.DEVNULL)
         self.start("redis", "redis-server", "--port", "0", "--unixsocket", self.dir + "/redis.sock", "--unixsocketperm", "700", "--dir", self.dir,
                    "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--save", "", "--daemonize", "no",
                    "--loglevel", "warning")

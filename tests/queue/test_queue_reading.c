@@ -132,7 +132,7 @@ static void fault_05_a_worker_stopped_past_its_lease_begins_nothing(void **state
     other.settings.lease_ms = 400;
     kit_connect(&other, 100); /* `kit` stands still meanwhile, as if stopped */
     kit_until_n(&other, &other.n_entries, 1);
-    struct queue_refusal poison = {&other.entries[0], NOTICE_DEAD, "n1", "", "kills its workers", NULL};
+    struct queue_refusal poison = {&other.entries[0], NOTICE_DEAD, "n1", "", "kills its workers", NULL, false};
     kit_refuse(&other, &poison, 1); /* no record is left that a token could be compared with */
     kit_apply(&kit, &intent, 1);
     assert_int_equal(kit.results[0], QUEUE_STALE);
@@ -178,7 +178,7 @@ static void next_life(size_t expected) {
 }
 
 static void done_with(const struct queue_entry *entry, const char *id) {
-    struct queue_refusal refusal = {entry, NOTICE_DEAD, id, "", "done", NULL};
+    struct queue_refusal refusal = {entry, NOTICE_DEAD, id, "", "done", NULL, false};
     kit_refuse(&kit, &refusal, 1);
 }
 
