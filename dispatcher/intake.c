@@ -4,9 +4,9 @@
  * new notice, a duplicate, a reused id, or a notice of our own that a lost worker left behind. Due notices take the same way.
  *
  * Guarantees: a job that cannot be used goes to the dead letters whole, with the member at fault and a reason (P12); an entry
- * that was lost with its worker so often goes there before it is parsed again, unless its notice has begun: deciding did not kill, so the notice
- * goes on without its entry, and its attempts are what bounds it. Nothing is dropped without a trace:
- * work that memory does not suffice for stays pending in Redis and comes back after its lease. */
+ * that was lost with its worker so often goes there before it is parsed again, unless its notice has begun: deciding did not kill, so the
+ * notice goes on without its entry, and its attempts are what bounds it. Nothing is dropped without a trace: work that memory does not
+ * suffice for stays pending in Redis and comes back after its lease. */
 #include "dispatcher/intake.h"
 
 #include "base/log.h"
