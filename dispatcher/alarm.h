@@ -5,7 +5,8 @@
 
 #include "dispatcher/worker_inside.h"
 
-/* Takes a `disabled` job: looks for the clearance and, where there was none then, raises the alarm. *work becomes NULL. 0, or -1 with *why. */
+/* Takes a `disabled` job: looks for the clearance and, where there was none then, raises the alarm. *work becomes NULL. 0, or -1 with *why.
+ */
 int alarm_check(struct worker *worker, struct work **work, struct err *why);
 
 #endif

@@ -58,7 +58,8 @@ static void asking_for_a_password_is_told_in_every_language(void **state) {
         {"de", "Wir bitten Sie nie, uns Ihr Passwort zu senden.", false},
         {"de", "Geben Sie Ihr Kennwort ein.", true},
         {"fr", "Envoyez-nous votre mot de passe.", true},
-        {"fr", "N'envoyez jamais votre mot de passe.", true},
+        {"fr", "N'envoyez jamais votre mot de passe.",
+         true}, /* "never" counts in front of the verb only: refused rather than let through */
         {"es", "Confirme su contraseña.", true},
         {"es", "Nunca le pediremos que envíe su contraseña.", false},
         {"ar", "أرسل كلمة المرور إلينا.", true},
@@ -76,9 +77,9 @@ static void asking_for_a_password_is_told_in_every_language(void **state) {
         fixture_write("company.yaml", "name: W\ncheck_url: https://walton.example/check\nlink_hosts: [walton.example]\nhow_to_check: {en: "
                                       "x, de: x, fr: x, es: x, ar: x}\n");
         fixture_write(path, text);
-        if (cases[i].bad && strncmp(cases[i].text, "N'envoyez", 9) != 0) {
+        if (cases[i].bad) {
             fixture_refused(path, 5, "ask for a secret");
-        } else if (!cases[i].bad) {
+        } else {
             template_set_free(fixture_load());
         }
         fixture_write(path, fixture_base[6].text);
