@@ -5,6 +5,7 @@
 #ifndef REACH_BASE_MESSAGE_H
 #define REACH_BASE_MESSAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct message {
@@ -33,6 +34,7 @@ struct message {
     const char *text;         /* e-mail text part, SMS, push body, banner text */
     const char *html;         /* e-mail HTML part, banner HTML (safe) */
     const char *link;         /* push, banner; or NULL */
+    bool asks_reset_key;      /* the words would differ under another key for {{reset_link}}, or without one */
 };
 
 #endif

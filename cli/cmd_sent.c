@@ -3,8 +3,8 @@
  * The record of a notice says from which version of the words a message was made, when, and whom it addressed; the archive has that
  * version, the contact book the address, and the values of the job are with the record (finished) or with the kept job (in flight). It is
  * made by the same functions that made it the first time (dispatcher/wording.h, the gateway's driver), and a check in the record tells
- * whether name, language, time zone, address and sender are still those of then: what cannot be made again exactly is refused, with the
- * reason.
+ * whether name, language, time zone, address and sender are still those of then, and a mark whether the key is that signed its link: what
+ * cannot be made again exactly is refused, with the reason.
  *
  * Of each contact point it is the last message: a resend that followed an unknown outcome is the same but for links that were made anew.
  * A message with a {{reset_link}} holds that link: whoever may read the key that
@@ -24,6 +24,7 @@
 struct sent {
     struct ctl *ctl;
     const char *id;
+    const struct sent_ask *ask;
     const struct record *record;
     const struct record_try *try;
     enum channel_id channel;
@@ -197,11 +198,34 @@ static int show(const struct sent *sent, const struct message *message, const ch
     return out->failed ? err_no_memory(err) : 0;
 }
 
-static int make(struct sent *sent, const char *part, struct message *message, struct buf *out, struct err *err) {
-    const struct words_settings *words = &sent->ctl->settings.templates;
+/* The key that its link is signed with: the one named, else the configured one; none where there was none. 0, or -1 with *err. */
+static int read_key(const struct sent *sent, const char **key_r, struct err *err) {
+    const char *path = sent->ask->reset_key_file == NULL ? sent->ctl->settings.templates.reset_key_file : sent->ask->reset_key_file;
+    const char *mark = sent->try->key_mark;
+    *key_r = NULL;
+    return path == NULL || mark == NULL || strcmp(mark, WORDING_NO_KEY) == 0 ? 0 : conf_read_secret(path, &sent->ctl->arena, key_r, err);
+}
+
+/* Whether the key was the one that signed it then. 0, or -1 with *err. */
+static int check_key(const struct sent *sent, const struct message *message, const char *key, struct err *err) {
+    const char *mark;
+    if (wording_key_mark(message, key, &sent->ctl->arena, &mark, err) < 0) {
+        return -1;
+    }
+    if (mark == NULL || (sent->try->key_mark != NULL && strcmp(mark, sent->try->key_mark) == 0)) {
+        return 0;
+    }
+    return err_set(
+        err, ERR_CONFLICT,
+        "it cannot be made again exactly: its reset link was signed with a key that is not in %s; with the file that holds the key "
+        "of then, --reset-key FILE makes it",
+        sent->ask->reset_key_file == NULL ? "templates.reset_key_file (any more)" : "the file of --reset-key");
+}
+
+static int make(struct sent *sent, struct message *message, struct buf *out, struct err *err) {
     struct arena *arena = &sent->ctl->arena;
     struct wording wording = {.id = sent->id, .record = sent->record, .data = sent->data, .made_at_ms = sent->try->made_at_ms};
-    if (words->reset_key_file != NULL && conf_read_secret(words->reset_key_file, arena, &wording.reset_key, err) < 0) {
+    if (read_key(sent, &wording.reset_key, err) < 0) {
         return -1;
     }
     struct template_set *set = load_version(sent->ctl, sent->try->version, err);
@@ -210,9 +234,12 @@ static int make(struct sent *sent, const char *part, struct message *message, st
     }
     int rc = wording_make(&wording, set, sent->channel, arena, message, err);
     template_set_free(set);
+    if (rc < 0 || check_key(sent, message, wording.reset_key, err) < 0) {
+        return -1;
+    }
     message->to = sent->to;
     message->key = wording_key(sent->id, sent->try->plan.step, sent->try->plan.contact_key, arena);
-    return rc < 0 || message->key == NULL ? -1 : show(sent, message, part, out, err);
+    return message->key == NULL ? err_no_memory(err) : show(sent, message, sent->ask->part, out, err);
 }
 
 static enum ctl_exit print_sent(const struct sent *sent, const struct message *message, const struct buf *out) {
@@ -230,11 +257,11 @@ static enum ctl_exit print_sent(const struct sent *sent, const struct message *m
     return output_json(view);
 }
 
-enum ctl_exit sent_print(struct ctl *ctl, const char *id, const char *channel, const char *part, bool *known_r) {
+enum ctl_exit sent_print(struct ctl *ctl, const char *id, const struct sent_ask *ask, bool *known_r) {
     struct err err = {0};
     struct queue_record held = {0};
     struct record record;
-    struct sent sent = {.ctl = ctl, .id = id, .record = &record};
+    struct sent sent = {.ctl = ctl, .id = id, .ask = ask, .record = &record};
     struct message message = {0};
     struct buf out = BUF_INIT;
     enum ctl_exit code = CTL_FAILED;
@@ -245,8 +272,8 @@ enum ctl_exit sent_print(struct ctl *ctl, const char *id, const char *channel, c
         return CTL_FAILED;
     }
     *known_r = true; /* or nobody can say */
-    if (found < 0 || record_read(held.record, &ctl->arena, &record, &err) < 0 || choose_try(&sent, channel, &err) < 0 ||
-        find_data(&sent, &held, &err) < 0 || find_recipient(&sent, &err) < 0 || make(&sent, part, &message, &out, &err) < 0) {
+    if (found < 0 || record_read(held.record, &ctl->arena, &record, &err) < 0 || choose_try(&sent, ask->channel, &err) < 0 ||
+        find_data(&sent, &held, &err) < 0 || find_recipient(&sent, &err) < 0 || make(&sent, &message, &out, &err) < 0) {
         code = ctl_fail(&err);
     } else {
         code = print_sent(&sent, &message, &out);

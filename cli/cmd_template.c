@@ -175,7 +175,8 @@ static enum ctl_exit render_sent(struct ctl *ctl, const struct call *call, const
     if (!call_given(call, "sent") && ctl_store(ctl, &why) == NULL) {
         return ctl_fail(not_in_set); /* files are all that can be asked */
     }
-    enum ctl_exit code = sent_print(ctl, call->arguments[0], call_value(call, "channel"), call_value(call, "part"), &known);
+    const struct sent_ask ask = {call_value(call, "channel"), call_value(call, "part"), call_value(call, "reset-key")};
+    enum ctl_exit code = sent_print(ctl, call->arguments[0], &ask, &known);
     if (known) {
         return code;
     }

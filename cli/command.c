@@ -46,6 +46,7 @@ static const struct command_option render_options[] = {{"locale", "LOCALE", "the
                                                        {"data", "FILE", "JSON object with the values that the job would carry"},
                                                        {"part", "text|html", "of an e-mail (default: text; of a sent one: the whole mail)"},
                                                        {"sent", NULL, "NOTICE is the id of a notice, also where a template has that name"},
+                                                       {"reset-key", "FILE", "of a sent one: the file with the key that signed its link"},
                                                        {0}};
 
 static const struct command_option preflight_options[] = {

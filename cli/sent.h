@@ -7,9 +7,15 @@
 
 #include <jansson.h>
 
-/* Prints the last message of the notice `id` (in `channel`, where one is given; NULL: any): what the gateway was handed, or with `part`
- * ("text", "html") that part alone. *known_r is false where Redis knows no such notice; nothing was printed then. */
-enum ctl_exit sent_print(struct ctl *ctl, const char *id, const char *channel, const char *part, bool *known_r);
+/* Which message of a notice, and how; every member may be NULL. Borrowed. */
+struct sent_ask {
+    const char *channel;        /* NULL: any */
+    const char *part;           /* "text", "html"; NULL: what the gateway was handed */
+    const char *reset_key_file; /* with the key that signed its link; NULL: the configured one */
+};
+
+/* Prints the last message of the notice `id`. *known_r is false where Redis knows no such notice; nothing was printed then. */
+enum ctl_exit sent_print(struct ctl *ctl, const char *id, const struct sent_ask *ask, bool *known_r);
 
 /* The folder where versions are kept: as configured, else where a reachd says that it keeps them, if that is on this machine. In the arena
  * or borrowed; NULL: none. (cmd_versions.c) */

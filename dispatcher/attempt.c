@@ -116,7 +116,7 @@ static int prepare_message(struct work *work, const struct work_place *place, st
         return work->fence == 0 && why->code != ERR_LIMIT ? -1 : 0; /* too long for this channel: another one may do */
     }
     work->message.to = wording_address(contact->channel, contact->address, &work->arena, why);
-    if (work->message.to == NULL) {
+    if (work->message.to == NULL || wording_key_mark(&work->message, place->reset_key, &work->arena, &t->key_mark, why) < 0) {
         return 0;
     }
     work->message.key = wording_key(work->id, t->plan.step, t->plan.contact_key, &work->arena);

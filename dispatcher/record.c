@@ -48,6 +48,7 @@ static void put_made(struct buf *out, const struct record *record, const struct 
         return;
     }
     put_text(out, "mc", t->check);
+    put_text(out, "mk", t->key_mark);
     if (record->version == NULL || t->version == NULL || strcmp(record->version, t->version) != 0) {
         put_text(out, "tv", t->version);
     }
@@ -178,6 +179,7 @@ static void read_made(const json_t *object, const struct record *record, struct 
     if (t->check == NULL) {
         return;
     }
+    t->key_mark = get_text(object, "mk", arena);
     t->version = get_text(object, "tv", arena);
     t->version = t->version == NULL ? record->version : t->version;
     t->made_at_ms = get_number(object, "m");

@@ -24,7 +24,8 @@ struct record_try {
     /* Its last message, so that it can be made again; NULL and 0 where none was made. */
     const char *version; /* template set */
     int64_t made_at_ms;
-    const char *check; /* wording_check() */
+    const char *check;    /* wording_check() */
+    const char *key_mark; /* wording_key_mark() */
 };
 
 /* Whom the last message was addressed to, as they were then. */

@@ -12,6 +12,8 @@
 #include "channels/channel.h"
 #include "dispatcher/core/mailbox.h"
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,18 +43,41 @@ int wording_make(const struct wording *wording, const struct template_set *set, 
     return template_render(set, record->notice, addressed->locale, channel, &values, arena, message, err);
 }
 
-const char *wording_key(const char *id, uint32_t step, const char *contact_key, struct arena *arena) {
+/* In the arena; NULL: no memory. */
+static const char *hex(const unsigned char *bytes, size_t n, struct arena *arena) {
     static const char digits[] = "0123456789abcdef";
+    char *text = arena_alloc(arena, 2 * n + 1);
+    for (size_t i = 0; text != NULL && i < n; i++) {
+        text[2 * i] = digits[bytes[i] >> 4];
+        text[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    return text;
+}
+
+const char *wording_key(const char *id, uint32_t step, const char *contact_key, struct arena *arena) {
     char text[200];
     unsigned char hash[SHA256_DIGEST_LENGTH];
     int len = snprintf(text, sizeof text, "%s %u %s", id, step, contact_key);
     (void)SHA256((const unsigned char *)text, (size_t)len, hash);
-    char *key = arena_alloc(arena, 33);
-    for (size_t i = 0; key != NULL && i < 16; i++) {
-        key[2 * i] = digits[hash[i] >> 4];
-        key[2 * i + 1] = digits[hash[i] & 15];
+    return hex(hash, 16, arena);
+}
+
+int wording_key_mark(const struct message *message, const char *key, struct arena *arena, const char **mark_r, struct err *err) {
+    static const unsigned char label[] = "reach-reset-key-mark-1";
+    unsigned char mac[EVP_MAX_MD_SIZE];
+    *mark_r = NULL;
+    if (!message->asks_reset_key) {
+        return 0;
     }
-    return key;
+    if (key == NULL) {
+        *mark_r = WORDING_NO_KEY;
+        return 0;
+    }
+    if (HMAC(EVP_sha256(), key, (int)strlen(key), label, sizeof label - 1, mac, NULL) == NULL) {
+        return err_set(err, ERR_SYSTEM, "the key for reset links cannot be marked");
+    }
+    *mark_r = hex(mac, 8, arena);
+    return *mark_r == NULL ? err_no_memory(err) : 0;
 }
 
 const char *wording_address(enum channel_id channel, const char *address, struct arena *arena, struct err *err) {

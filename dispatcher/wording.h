@@ -33,4 +33,9 @@ const char *wording_address(enum channel_id channel, const char *address, struct
 const char *wording_check(enum channel_id channel, const struct record_addressed *addressed, const char *to,
                           const struct gateway_settings *gateway, struct arena *arena);
 
+/* What tells one key for {{reset_link}} from another: 16 hex digits (of HMAC-SHA-256 with the key, over a fixed text), or WORDING_NO_KEY.
+ * *mark_r is NULL for a message that does not depend on the key. In the arena. 0, or -1 with *err. */
+#define WORDING_NO_KEY "none"
+int wording_key_mark(const struct message *message, const char *key, struct arena *arena, const char **mark_r, struct err *err);
+
 #endif

@@ -224,6 +224,7 @@ static int set_message(const struct values *values, const char *const made[PART_
     message->version = version;
     message->locale = locale;
     message->dir = values->locale->right_to_left ? "rtl" : "ltr";
+    message->asks_reset_key = values->set->company.reset_link.url != NULL && (values->ready >> BUILTIN_RESET_LINK & 1) != 0;
     return 0;
 }
 

@@ -75,8 +75,8 @@ struct template_values {
     size_t reset_key_len;
 };
 
-/* Fills the words of `channel` into *message (subject, text, html, ..., notice, severity, version, locale, dir); other members
- * stay. Everything lives in `arena`. 0; -1 with *err: ERR_UNKNOWN (member "notice" or "customer.locale"), ERR_MEMBER with member
+/* Fills the words of `channel` into *message (subject, text, html, ..., notice, severity, version, locale, dir, asks_reset_key); other
+ * members stay. Everything lives in `arena`. 0; -1 with *err: ERR_UNKNOWN (member "notice" or "customer.locale"), ERR_MEMBER with member
  * "data.<name>" for a missing or wrong value, ERR_LIMIT where the result is too long for the channel. */
 int template_render(const struct template_set *set, const char *notice, const char *wanted_locale, enum channel_id channel,
                     const struct template_values *given, struct arena *arena, struct message *message, struct err *err);

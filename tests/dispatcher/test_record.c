@@ -48,6 +48,7 @@ static void fill(struct record *record, struct arena *arena) {
     t->why = "refused";
     t->ref = "SM1";
     t->check = "0123456789abcdef";
+    t->key_mark = "fedcba9876543210";
     t->version = "v1";
     t->made_at_ms = 12;
     t = record_try_get(record, arena, 3, "00112233445566bb"); /* as usual: of the newest version, at the first attempt */
@@ -76,6 +77,8 @@ static void what_is_written_is_read_again(void **state) {
     assert_int_equal(again.n_tries, 3);
     assert_string_equal(again.tries[0].version, "v1");
     assert_int_equal(again.tries[0].made_at_ms, 12);
+    assert_string_equal(again.tries[0].key_mark, "fedcba9876543210");
+    assert_null(again.tries[1].key_mark);
     assert_string_equal(again.tries[1].version, "v2");
     assert_int_equal(again.tries[1].made_at_ms, 14);
     assert_null(again.tries[2].version);

@@ -27,9 +27,9 @@ stored() {
     file=$(peer_index "[l['file'] for l in d if l['recipient'] == '$1@example.org'][${2:--1}]")
     sed -e '/^X-Envelope-/d' "$PEER_DIR/$file"
 }
-# same_bytes ID: what reachctl makes again is what the peer took
+# same_bytes ID [OPTION...]: what reachctl makes again is what the peer took
 same_bytes() {
-    ctl template render "$1" >"$T/again" 2>"$T/err" || fail "$1: $(cat "$T/err")"
+    ctl template render "$@" >"$T/again" 2>"$T/err" || fail "$1: $(cat "$T/err")"
     stored "$1" >"$T/stored"
     [ -s "$T/again" ] || fail "$1: nothing was made"
     cmp "$T/stored" "$T/again" || fail "$1: not the bytes that were sent"
@@ -186,6 +186,7 @@ PY
 }
 
 it_signs_with_a_new_key_after_a_reload_and_keeps_the_old_one_where_it_is_bad() {
+    cp -p "$T/reset-key" "$T/old-key"
     printf 'another secret\n' >"$T/reset-key"
     kill -HUP "${PID[reachd]}"
     wait_until 20 'it has reloaded' grep -q 'have their new settings' "$T/reachd.log"
@@ -201,6 +202,37 @@ it_signs_with_a_new_key_after_a_reload_and_keeps_the_old_one_where_it_is_bad() {
     push "$T/jobs"
     wait_until 30 'gwen is reached' state_is gwen reached
     same_bytes gwen
+}
+
+it_makes_no_mail_whose_link_another_key_would_sign() {
+    equal 1 "$(status_of ctl template render dora)" 'a link of the old key'
+    contains "$(cat "$T/err")" 'signed with a key that is not in templates.reset_key_file' 'why'
+    contains "$(cat "$T/err")" '--reset-key FILE' 'the way out'
+    equal '' "$(cat "$T/out")" 'nothing is shown'
+    same_bytes dora --reset-key "$T/old-key"
+    equal 1 "$(status_of ctl template render finn --reset-key "$T/old-key")" 'a link of the new key'
+    contains "$(cat "$T/err")" 'not in the file of --reset-key' 'why'
+    equal 1 "$(status_of ctl template render finn --part text --reset-key "$T/old-key")" 'a part of it'
+    same_bytes ada # holds no link
+    same_bytes bea --reset-key "$T/old-key"
+    grep -v reset_key_file "$CONFIG" >"$T/keyless.yaml"
+    equal 1 "$(status_of "$B/reachctl" --config "$T/keyless.yaml" template render finn)" 'no key at all'
+    contains "$(cat "$T/err")" 'signed with a key' 'why'
+    rcli HGETALL reach:notices >"$T/records" 2>&1
+    contains "$(cat "$T/records")" '"mk":"' 'the marks'
+    lacks "$(cat "$T/records")" "$(cat "$T/reset-key")" 'the records'
+}
+
+it_makes_a_mail_that_was_sent_without_a_key_without_a_link() {
+    stop reachd
+    start_reachd --config "$T/keyless.yaml"
+    job hugo >"$T/jobs"
+    push "$T/jobs"
+    wait_until 30 'hugo is reached' state_is hugo reached
+    lacks "$(ctl template render hugo --part text)" 'reset?' 'a signed link'
+    same_bytes hugo # with a key configured for reachctl
+    stop reachd
+    start_reachd --config "$CONFIG"
 }
 
 it_does_not_start_with_a_key_that_others_can_read() {
