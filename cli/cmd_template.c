@@ -31,6 +31,18 @@ static const char *words_directory(struct ctl *ctl, struct err *err) {
     return settings->templates.directory;
 }
 
+void print_findings(const char *dir, const struct template_report *report, bool advice_too, FILE *out) {
+    struct buf line = BUF_INIT;
+    for (size_t i = 0; i < report->n; i++) {
+        if (advice_too || report->findings[i].is_error) {
+            buf_reset(&line);
+            template_finding_put(&report->findings[i], dir, &line);
+            (void)fprintf(out, "%s\n", buf_str(&line) == NULL ? "out of memory" : buf_str(&line));
+        }
+    }
+    buf_fini(&line);
+}
+
 static json_t *view_finding(const struct template_finding *finding) {
     json_t *object = json_object();
     view_text(object, "severity", finding->is_error ? "error" : "advice");
@@ -54,11 +66,7 @@ static enum ctl_exit print_report(const struct ctl *ctl, const char *dir, const 
         view_text(object, "version", set == NULL ? NULL : template_set_version(set));
         return output_json(object);
     }
-    for (size_t i = 0; i < report->n; i++) {
-        const struct template_finding *finding = &report->findings[i];
-        (void)printf("%s/%s:%d: %s%s\n", dir, finding->file == NULL ? "" : finding->file, finding->line > 0 ? finding->line : 1,
-                     finding->is_error ? "" : "advice: ", finding->text);
-    }
+    print_findings(dir, report, true, stdout);
     ctl_say("%zu errors, %zu pieces of advice", report->n_errors, report->n - report->n_errors);
     return CTL_DONE;
 }

@@ -281,16 +281,6 @@ enum ctl_exit template_list_run(struct ctl *ctl, const struct call *call) {
 
 /* ---- publish ------------------------------------------------------------------------------------------------------------ */
 
-static void print_findings(const char *dir, const struct template_report *report) {
-    for (size_t i = 0; i < report->n; i++) {
-        const struct template_finding *finding = &report->findings[i];
-        if (finding->is_error) {
-            (void)fprintf(stderr, "%s/%s:%d: %s\n", dir, finding->file == NULL ? "" : finding->file, finding->line > 0 ? finding->line : 1,
-                          finding->text);
-        }
-    }
-}
-
 /* The set to publish: a folder, checked, or with --kept one that is kept. NULL with *err. */
 static struct template_set *load_wanted(const struct ctl *ctl, const char *dir, const char *version, struct err *err) {
     if (version != NULL) {
@@ -299,7 +289,7 @@ static struct template_set *load_wanted(const struct ctl *ctl, const char *dir, 
     struct template_report report = {0};
     struct template_set *set = template_set_load(dir, &report, err);
     if (set == NULL) {
-        print_findings(dir, &report);
+        print_findings(dir, &report, false, stderr);
     }
     template_report_fini(&report);
     return set;

@@ -1,11 +1,13 @@
-/* sent: a message that was sent, made again. For `template render`. */
+/* sent: a message that was sent, made again, and what else the files of the noun `template` share. */
 #ifndef REACH_CLI_SENT_H
 #define REACH_CLI_SENT_H
 
 #include "base/message.h"
 #include "cli/ctl.h"
+#include "templates/template.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 /* Which message of a notice, and how; every member may be NULL. Borrowed. */
 struct sent_ask {
@@ -23,5 +25,8 @@ const char *versions_archive(struct ctl *ctl);
 
 /* A message as JSON: its words, without who they are for. New. (cmd_template.c) */
 json_t *view_message(const struct message *message);
+
+/* What the checks found in the set at `dir`, a line each; without the advice where only errors matter. (cmd_template.c) */
+void print_findings(const char *dir, const struct template_report *report, bool advice_too, FILE *out);
 
 #endif

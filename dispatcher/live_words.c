@@ -81,9 +81,11 @@ static void tell_refused(struct worker *w, const struct template_report *report,
     buf_fini(&event);
     log_error("new templates are refused, the old ones stay in use: %s", err->text);
     for (size_t i = 0; i < report->n; i++) {
-        const struct template_finding *finding = &report->findings[i];
-        log_line(finding->is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s:%d: %s", finding->file, finding->line > 0 ? finding->line : 1,
-                 finding->text);
+        struct buf text = BUF_INIT;
+        template_finding_put(&report->findings[i], NULL, &text);
+        log_line(report->findings[i].is_error ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s",
+                 buf_str(&text) == NULL ? "out of memory" : buf_str(&text));
+        buf_fini(&text);
     }
 }
 

@@ -73,18 +73,27 @@ void report_sort(struct template_report *report) {
     }
 }
 
+void template_finding_put(const struct template_finding *finding, const char *dir, struct buf *out) {
+    buf_putf(out, "%s%s%s", dir == NULL ? "" : dir, dir == NULL ? "" : "/", finding->file);
+    if (finding->line > 0) {
+        buf_putf(out, ":%d", finding->line);
+    }
+    buf_putf(out, ": %s%s", finding->is_error ? "" : "advice: ", finding->text);
+}
+
 int report_to_err(const struct template_report *report, struct err *err) {
     assert(report->n_errors > 0);
-    for (size_t i = 0; i < report->n; i++) {
-        const struct template_finding *finding = &report->findings[i];
-        if (finding->is_error && finding->line > 0) {
-            return err_set(err, ERR_SYNTAX, "%s:%d: %s", finding->file, finding->line, finding->text);
-        }
-        if (finding->is_error) {
-            return err_set(err, ERR_SYNTAX, "%s: %s", finding->file, finding->text);
-        }
+    size_t i = 0;
+    while (i < report->n && !report->findings[i].is_error) {
+        i++;
     }
-    return err_no_memory(err);
+    struct buf text = BUF_INIT;
+    if (i < report->n) {
+        template_finding_put(&report->findings[i], NULL, &text);
+    }
+    int rc = i == report->n || buf_str(&text) == NULL ? err_no_memory(err) : err_set(err, ERR_SYNTAX, "%s", buf_str(&text));
+    buf_fini(&text);
+    return rc;
 }
 
 void template_report_fini(struct template_report *report) {

@@ -27,6 +27,9 @@ struct template_report {
 
 void template_report_fini(struct template_report *report);
 
+/* Appends "[dir/]file:line: text", for people, editors and CI; without the line where the file as a whole is meant. `dir` may be NULL. */
+void template_finding_put(const struct template_finding *finding, const char *dir, struct buf *out);
+
 struct template_set; /* immutable once loaded */
 
 /* Loads and checks every notice below `dir` (<dir>/<notice>/<locale>/{email.md,sms.txt,push.md,banner.md}). NULL with *err where the

@@ -169,6 +169,9 @@ function setFrame(id, html) {
 const show = {
   email(message) {
     $('mail-from').textContent = message.from || state.set.company;
+    $('mail-address').textContent = message.from_address ? `<${message.from_address}>` : '';
+    $('mail-reply').hidden = !message.reply_to;
+    $('mail-reply-to').textContent = message.reply_to || '';
     $('mail-subject').textContent = message.subject;
     $('mail-preheader').textContent = message.preheader || '';
     setFrame('mail', inLook(message.html));

@@ -22,7 +22,7 @@ async function mailText(page) {
 }
 
 async function until(what, test) {
-  const end = Date.now() + 5000;
+  const end = Date.now() + 60000;
   for (;;) {
     if (await test()) return;
     if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
@@ -86,6 +86,19 @@ const steps = {
     await page.fill('[data-variable=reset_url]', 'https://walton.example/reset');
     await until('the message again', async () => !(await page.isVisible('#problem')));
   },
+  async 'shows who a mail comes from and where answers go'(page) {
+    const file = path.join(words, 'mail-password-disabled/en/email.md');
+    const good = fs.readFileSync(file, 'utf8');
+    assert.strictEqual(await page.textContent('#mail-address'), '');
+    assert.ok(!(await page.isVisible('#mail-reply')));
+    fs.writeFileSync(file, good.replace('\nsubject:', '\nfrom: Walton Security\nfrom_address: security@walton.example\nreply_to: desk@walton.example\nsubject:'));
+    await until('the sender', async () => (await page.textContent('.from')).includes('Walton Security <security@walton.example>'));
+    assert.strictEqual(await page.innerText('#mail-reply'), 'Answers go to desk@walton.example');
+    await page.screenshot({ path: path.join(shots, 'sender.png') });
+    await noBarriers(page, 'with a sender');
+    fs.writeFileSync(file, good);
+    await until('no sender of its own', async () => (await page.textContent('#mail-address')) === '');
+  },
   async 'reloads within a second of saving and puts the finding beside its line'(page) {
     const file = path.join(words, 'mail-password-disabled/en/email.md');
     const good = fs.readFileSync(file, 'utf8');
@@ -114,7 +127,7 @@ const steps = {
 async function main() {
   const browser = await chromium.launch({ executablePath: program, args: ['--no-sandbox'] });
   const page = await browser.newPage({ viewport: { width: 1500, height: 1000 } });
-  page.setDefaultTimeout(5000);
+  page.setDefaultTimeout(60000);
   const faults = [];
   page.on('console', (m) => { if (m.type() === 'error') faults.push(m.text()); });
   page.on('pageerror', (e) => faults.push(String(e)));
