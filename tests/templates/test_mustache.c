@@ -1,4 +1,4 @@
-/* The engine against the public Mustache specification, and the reader by itself. */
+/* The reader of templates by itself, and what check-mustache says of cases. The specification's own cases: test_mustache_spec.sh. */
 #include "templates/mustache.h"
 
 #include <setjmp.h>
@@ -11,33 +11,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#define SPEC "../shared/data/mustache-spec/"
-
-static void the_specification_passes(void **state) {
-    static const char *const files[] = {"interpolation", "sections", "inverted", "partials", "comments", "delimiters"};
-    int passed = 0;
-    (void)state;
-    if (access(SPEC, R_OK) != 0) {
-        print_message("skipped: %s is not here\n", SPEC);
-        skip();
-    }
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char path[200];
-        struct mustache_tally tally;
-        struct buf details = BUF_INIT;
-        struct err err = {0};
-        (void)snprintf(path, sizeof path, SPEC "%s.json", files[i]);
-        assert_int_equal(mustache_check_file(path, &tally, &details, &err), 0);
-        if (tally.failed > 0) {
-            fail_msg("%s: %d failed:\n%s", files[i], tally.failed, buf_str(&details));
-        }
-        assert_true(tally.passed >= 12);
-        passed += tally.passed;
-        buf_fini(&details);
-    }
-    assert_int_equal(passed, 136);
-}
 
 static struct mustache_tally check(const char *cases, char *details_r, size_t cap) {
     char path[] = "/tmp/reach-mustache-XXXXXX";
@@ -118,8 +91,9 @@ static void syntax_errors_have_a_line(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_specification_passes),         cmocka_unit_test(a_wrong_text_fails),
-        cmocka_unit_test(a_file_without_cases_is_an_error), cmocka_unit_test(endless_partials_are_stopped),
+        cmocka_unit_test(a_wrong_text_fails),
+        cmocka_unit_test(a_file_without_cases_is_an_error),
+        cmocka_unit_test(endless_partials_are_stopped),
         cmocka_unit_test(syntax_errors_have_a_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
