@@ -177,7 +177,7 @@ static int let_go(struct work *work, const struct work_place *place, int64_t now
         }
         answers_release(work, place, now_ms);
     }
-    banners_take(work, place);
+    banners_take(work);
     return record_log(&work->record, &work->arena, now_ms, notice_state_name(work->stop), work->record.why) < 0 ? err_no_memory(err) : 0;
 }
 
@@ -245,7 +245,7 @@ int answers_finish(struct work *work, const struct work_place *place, int64_t no
     bool handed_over = work->stop == NOTICE_HANDED_TO_DESK; /* by a person; a case that expired stays open */
     if (stopped ||
         (!reached && work->record.banner)) { /* who was reached may still want to read it; it goes when they act or put it away */
-        banners_take(work, place);
+        banners_take(work);
     }
     bool over = (reached || stopped) && cleared;
     if (over && work->record.held) {

@@ -94,10 +94,25 @@ static int login_record(struct work *work, const struct work_place *place, const
     return rc < 0 || (rc == 1 && *record_r == NULL) ? -1 : 0;
 }
 
+static const char *login_banner_key(struct work *work, size_t i) {
+    return arena_printf(&work->arena, "login-banner:{%s}", work->record.logins.items[i]);
+}
+
+/* Those that were put, under the names that they were put under, whichever key is in use now. */
+static void take_login_banners(struct work *work) {
+    const char *owner = work->record.login_ref;
+    for (size_t i = 0; owner != NULL && i < work->record.logins.n; i++) {
+        work_effect(work, QUEUE_UNBANNER, login_banner_key(work, i), owner, NULL, 0);
+    }
+    work->record.logins = (struct address_list){0};
+    work->record.login_ref = NULL;
+}
+
 static void put_login_banners(struct work *work, const struct work_place *place, int64_t now_ms, int64_t until_ms) {
     char ref[LOGIN_REF_LEN + 1];
     const char *record = NULL;
     struct err err = {0};
+    take_login_banners(work);
     if (place->login_key == NULL) {
         return;
     }
@@ -108,9 +123,9 @@ static void put_login_banners(struct work *work, const struct work_place *place,
         return;
     }
     const char *owner = arena_strdup(&work->arena, ref);
+    work->record.login_ref = owner;
     for (size_t i = 0; record != NULL && i < work->record.logins.n; i++) {
-        const char *key = arena_printf(&work->arena, "login-banner:{%s}", work->record.logins.items[i]);
-        work_effect(work, QUEUE_BANNER, owner == NULL ? NULL : key, owner, record, until_ms);
+        work_effect(work, QUEUE_BANNER, owner == NULL ? NULL : login_banner_key(work, i), owner, record, until_ms);
     }
 }
 
@@ -126,17 +141,8 @@ void banners_put(struct work *work, const struct work_place *place, const char *
     work->record.banner = true;
 }
 
-void banners_take(struct work *work, const struct work_place *place) {
-    char ref[LOGIN_REF_LEN + 1];
-    struct err err;
+void banners_take(struct work *work) {
     work_effect(work, QUEUE_UNBANNER, customer_key(work), work->id, NULL, 0);
-    if (place->login_key != NULL && work->record.logins.n > 0 && login_ref(place->login_key, work->id, ref, &err) == 0) {
-        const char *owner = arena_strdup(&work->arena, ref);
-        for (size_t i = 0; i < work->record.logins.n; i++) {
-            const char *key = arena_printf(&work->arena, "login-banner:{%s}", work->record.logins.items[i]);
-            work_effect(work, QUEUE_UNBANNER, owner == NULL ? NULL : key, owner, NULL, 0);
-        }
-    }
+    take_login_banners(work);
     work->record.banner = false;
-    work->record.logins = (struct address_list){0};
 }

@@ -151,7 +151,7 @@ static int finish_change(struct work *work, const struct work_place *place, int6
         work->banner = NULL;
     }
     if (work->dismissed) {
-        banners_take(work, place);
+        banners_take(work);
     }
     if (work->book_text != NULL) {
         work_effect(work, QUEUE_BOOK, work->book_seen, work->record.customer, work->book_text, 0);

@@ -98,6 +98,7 @@ static void put_lists(const struct record *record, struct buf *out) {
     }
     if (record->logins.n > 0) {
         put_addresses(out, "lb", &record->logins);
+        put_text(out, "lr", record->login_ref);
     }
     put_name(out, "tries");
     buf_putc(out, '[');
@@ -233,6 +234,7 @@ static int read_lists(const json_t *root, struct arena *arena, struct record *re
         !read_addresses(json_object_get(root, "lb"), arena, &record->logins)) {
         return -1;
     }
+    record->login_ref = get_text(root, "lr", arena);
     record->n_own = (size_t)get_number(root, "own");
     record->n_own = record->n_own < record->accounts.n ? record->n_own : record->accounts.n;
     for (size_t i = 0; i < record->n_tries; i++) {

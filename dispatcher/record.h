@@ -67,6 +67,7 @@ struct record {
     bool cleared;               /* a clearance was granted */
     bool banner;                /* the website shows a banner of this notice */
     struct address_list logins; /* under these hashes the login page shows something (login.h) */
+    const char *login_ref;      /* what the notice is called there; NULL where nothing is shown */
     struct record_try *tries;
     size_t n_tries;
     struct record_line *log;

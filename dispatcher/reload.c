@@ -5,8 +5,8 @@
  *        └──────────────────┴────────────────────────────────────────┴──▶ one line in the log; all goes on as it was
  *
  * It is taken as a whole or not at all: half of a configuration would be one that nobody wrote. Reloaded is the section `gateways`, with
- * the description files and secrets that it names, for sending and for receipts; every other section takes effect at the next start, and so
- * do gateways that are new or gone (routes are compiled with them).
+ * the description files and secrets that it names, for sending and for receipts, and the keys of {{reset_link}} and of the login page;
+ * every other section takes effect at the next start, and so do gateways that are new or gone (routes are compiled with them).
  *
  * Each configuration lives until nothing uses it any more: not a message on its way, not a receipt being stored. The first one belongs
  * to main.c. Does not: restart mailers that are busy; they finish what they have. */
@@ -83,9 +83,8 @@ static int exchange(struct worker *w, const struct settings *settings, struct er
     return 0;
 }
 
-/* The secret that signs {{reset_link}}, in the arena of the new settings; NULL: there is none. 0, or -1 with *err. */
-static int read_key(struct generation *made, const char **key_r, struct err *err) {
-    const char *path = made->settings.templates.reset_key_file;
+/* A secret that is used here, in the arena of the new settings; NULL: there is none. 0, or -1 with *err. */
+static int read_key(struct generation *made, const char *path, const char **key_r, struct err *err) {
     *key_r = NULL;
     return path == NULL ? 0 : conf_read_secret(path, &made->arena, key_r, err);
 }
@@ -104,13 +103,16 @@ int worker_reload(struct worker *w, const char *path) {
         return refuse(path == NULL ? "there is no configuration file to read again" : "out of memory");
     }
     const char *reset_key;
+    const char *login_key;
     err_clear(&err);
-    if (settings_read(path, &made->arena, &made->settings, &err) < 0 || read_key(made, &reset_key, &err) < 0 ||
-        exchange(w, &made->settings, &err) < 0) {
+    if (settings_read(path, &made->arena, &made->settings, &err) < 0 ||
+        read_key(made, made->settings.templates.reset_key_file, &reset_key, &err) < 0 ||
+        read_key(made, made->settings.banner.login_key_file, &login_key, &err) < 0 || exchange(w, &made->settings, &err) < 0) {
         free_generation(made);
         return refuse(err.text);
     }
     w->place.reset_key = reset_key;
+    w->place.login_key = login_key;
     made->older = reload->newest;
     reload->newest = made;
     on_timer(-1, 0, w);

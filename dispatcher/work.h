@@ -236,7 +236,7 @@ const char *banners_record(struct work *work, const struct message *message, int
 void banners_put(struct work *work, const struct work_place *place, const char *record, int64_t now_ms, int64_t until_ms);
 
 /* Adds the effects that take away what the notice shows. */
-void banners_take(struct work *work, const struct work_place *place);
+void banners_take(struct work *work);
 
 /* ---- answers.c: what the outside gets to see ----------------------------------------------------------------------- */
 

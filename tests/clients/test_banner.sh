@@ -112,6 +112,29 @@ it_believes_no_receipt_about_another_customer() {
     wait_until 20 'it is a dead letter' in_dead "another customer"
     equal stranded "$(state_of d1)" 'state'
 }
+
+# What stands under the old key can still be found with it, and goes with its notice.
+it_takes_a_new_login_key_with_a_reload() {
+    local old=$KEY
+    job e1 eli en Eli
+    wait_until 20 'the banner of the old key' shows eli e1
+    KEY='another key of the test, at least 32 bytes'
+    printf '%s\n' "$KEY" >"$T/login-key"
+    kill -HUP "${PID[reachd]}"
+    wait_until 20 'it has reloaded' grep -q 'have their new settings' "$T/reachd.log"
+    job f1 fay en Fay
+    wait_until 20 'the banner' shows fay f1
+    login_banner fay@walton.example | has_schema login-banner
+    equal '' "$(login_banner eli@walton.example)" 'under the new key'
+    KEY=$old
+    equal '' "$(login_banner fay@walton.example)" 'under the old key'
+    login_banner eli@walton.example | has_schema login-banner
+    control '{"v":1,"type":"cancel","id":"x3","notice":"e1"}'
+    wait_until 20 'it goes, under the old key too' no_banner eli
+    chmod 644 "$T/login-key"
+    kill -HUP "${PID[reachd]}"
+    wait_until 20 'a key that others can read' grep -q 'configuration is refused.*login-key' "$T/reachd.log"
+}
 in_dead() { rcli XREVRANGE reach:dead + - COUNT 1 | grep -q "$1"; }
 
 run_cases

@@ -32,6 +32,7 @@ static void fill(struct record *record, struct arena *arena) {
                               .desk = true};
     static const char *logins[] = {"aa", "bb"};
     record->logins = (struct address_list){logins, 2};
+    record->login_ref = "cc";
     struct record_try *t = record_try_get(record, arena, 2, "00112233445566aa");
     t->plan.attempts = 3;
     t->plan.last = OUTCOME_RETRY;
@@ -91,6 +92,7 @@ static void what_is_written_is_read_again(void **state) {
     assert_string_equal(again.domains.items[0], "walton.example");
     assert_true(again.desk);
     assert_true(again.banner);
+    assert_string_equal(again.login_ref, "cc");
     assert_int_equal(again.logins.n, 2);
     assert_string_equal(again.logins.items[1], "bb");
     assert_false(again.cleared);
