@@ -241,8 +241,7 @@ static void report(const struct reading *reading, enum verdict verdict, int64_t 
         [VERDICT_SENT] = {OUTCOME_SENT, BLAME_NONE, "taken by the gateway"},
     };
     int status = reading->answer->status;
-    char code[32];
-    (void)snprintf(code, sizeof code, "%d", status);
+    const char code[4] = {(char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10), (char)('0' + status % 10), '\0'};
     bool overloaded = verdict == VERDICT_RETRY && (status == 429 || status == 503);
     outcome_set(outcome, meaning[verdict].kind, overloaded ? BLAME_GATEWAY : meaning[verdict].blame,
                 reading->code[0] != '\0' ? reading->code : code, "%s (HTTP %d%s%s)", meaning[verdict].text, status,

@@ -237,6 +237,26 @@ int http_template_put(const struct http_template *template, const struct http_va
     return fill(template, values, false, out);
 }
 
+int http_template_get(const struct http_template *template, const struct http_values *values, struct buf *room, const char **text_r,
+                      size_t *len_r) {
+    if (template->n == 1) { /* what stands alone ends where its template ends: with a NUL */
+        const struct piece *piece = &template->pieces[0];
+        *text_r = piece->absent ? NULL : piece->text == NULL ? values->text[piece->value] : piece->text;
+        *len_r = *text_r == NULL ? 0 : piece->text == NULL ? strlen(*text_r) : piece->len;
+        return *text_r == NULL ? 0 : 1;
+    }
+    size_t start = room->len;
+    if (fill(template, values, false, room) == 0) {
+        return 0;
+    }
+    if (buf_str(room) == NULL) {
+        return -1;
+    }
+    *text_r = buf_str(room) + start;
+    *len_r = room->len - start;
+    return 1;
+}
+
 int http_template_put_url(const struct http_template *template, const struct http_values *values, struct buf *out) {
     return fill(template, values, true, out);
 }

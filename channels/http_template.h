@@ -68,6 +68,11 @@ const char *http_template_fixed(const struct http_template *template, struct are
 /* Appends the filled text as it is. 1, or 0 where a value is absent (out is then as before). */
 int http_template_put(const struct http_template *template, const struct http_values *values, struct buf *out);
 
+/* The filled text and its length. It is borrowed where it is one value or one literal, as most are, else written to `room` after
+ * what is there. Always NUL-terminated. 1, 0 where a value is absent, -1 when there is no memory. */
+int http_template_get(const struct http_template *template, const struct http_values *values, struct buf *room, const char **text_r,
+                      size_t *len_r);
+
 /* The same for a URL: literals as they are, each value percent-encoded so that it cannot leave its place. */
 int http_template_put_url(const struct http_template *template, const struct http_values *values, struct buf *out);
 
