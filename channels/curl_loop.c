@@ -42,7 +42,8 @@ struct transfer {
     CURL *easy;
     struct buf url;             /* what the handle holds, */
     struct curl_slist *headers; /* as long as the next request has the same: the request's own lines, */
-    struct curl_slist *agent;   /* then ours; NULL where the request brings its own */
+    struct curl_slist *agent;   /* then ours; NULL where the request brings its own, or signs its lines */
+    bool signs;                 /* aws_sigv4: libcurl signs every line of `headers` */
     CURLU *parsed;              /* of `url` */
     struct buf body;            /* of the answer */
     bool body_cut;
@@ -352,12 +353,14 @@ static struct curl_slist *add_line(struct transfer *transfer, const char *line) 
 
 static CURLcode set_headers(struct transfer *transfer, const struct curl_request *request) {
     static const char agent[] = "User-Agent: ";
-    if (transfer->headers != NULL && has_headers(transfer, request)) {
+    bool signs = request->aws_sigv4 != NULL;
+    if (transfer->headers != NULL && transfer->signs == signs && has_headers(transfer, request)) {
         return CURLE_OK;
     }
     curl_slist_free_all(transfer->headers);
     transfer->headers = transfer->agent = NULL;
-    bool named = false;
+    transfer->signs = signs;
+    bool named = signs; /* a line that proxies may change is not to be signed: CURLOPT_USERAGENT then */
     for (size_t i = 0; i < request->n_headers; i++) {
         if (add_line(transfer, request->headers[i]) == NULL) {
             return CURLE_OUT_OF_MEMORY;
@@ -406,6 +409,7 @@ static CURLcode set_request(struct transfer *transfer, const struct curl_request
         SET(CURLOPT_USERNAME, request->username);
         SET(CURLOPT_PASSWORD, request->password);
         SET(CURLOPT_AWS_SIGV4, request->aws_sigv4);
+        SET(CURLOPT_USERAGENT, request->aws_sigv4 != NULL ? transfer->loop->limits.user_agent : NULL);
         SET(CURLOPT_HTTPAUTH, request->aws_sigv4 != NULL ? (long)CURLAUTH_AWS_SIGV4 : (long)CURLAUTH_BASIC);
         transfer->has_account = request->username != NULL;
     }

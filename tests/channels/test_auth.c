@@ -397,6 +397,7 @@ static void signature_of_a_request_to_sns_is_the_one_of_awss_own_signer(void **s
     header_of(request, "\r\nHost: ", host, sizeof host);
     header_of(request, "\r\nX-Amz-Date: ", date, sizeof date);
     header_of(request, "\r\nAuthorization: ", given, sizeof given);
+    assert_non_null(strstr(request, "\r\nUser-Agent: reachd\r\n"));
     char iso[40];
     (void)snprintf(iso, sizeof iso, "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", date, date + 4, date + 6, date + 9, date + 11, date + 13);
     json_t *answer =
