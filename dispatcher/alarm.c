@@ -115,8 +115,10 @@ static void raise_alarm(struct alarm *alarm, const char *const *values) {
               customer == NULL ? "unknown" : customer, customer == NULL ? "a desk case asks whose it is" : "an emergency notice follows");
     if (effect.value == NULL || control.event == NULL) {
         log_error("out of memory for the alarm; its entry comes back after its lease");
+        queue_let_go(w->queue, work->entry.lane, work->entry.stream_id);
     } else if (queue_control(w->queue, &control, 1, on_recorded, w, &err) < 0) {
         log_error("the alarm cannot be recorded: %s; its entry comes back after its lease", err.text);
+        queue_let_go(w->queue, work->entry.lane, work->entry.stream_id);
     }
 }
 

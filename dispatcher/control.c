@@ -29,7 +29,14 @@ void control_acknowledge(struct worker *w, const struct queue_entry *entry) {
     struct err err;
     if (queue_control(w->queue, &control, 1, on_control, w, &err) < 0) {
         log_error("a finished entry could not be acknowledged: %s; it comes back after its lease", err.text);
+        queue_let_go(w->queue, entry->lane, entry->stream_id);
     }
+}
+
+void control_finish(struct worker *w, struct work *work) {
+    control_acknowledge(w, &work->entry);
+    work->has_entry = false;
+    worker_drop(w, work);
 }
 
 void control_close_case(struct worker *w, struct work *work) {
@@ -38,6 +45,8 @@ void control_close_case(struct worker *w, struct work *work) {
     struct err err;
     if (queue_control(w->queue, &control, 1, on_control, w, &err) < 0) {
         log_error("a desk case could not be closed: %s; its entry comes back after its lease", err.text);
+    } else {
+        work->has_entry = false;
     }
     worker_drop(w, work);
 }
@@ -67,8 +76,7 @@ void control_contact(struct worker *w, struct work *work, const char *book_text,
     struct err why;
     err_clear(&why);
     if (book_text == NULL && work->document.n_marks > 0) { /* the customer has left the book meanwhile: nothing to mark */
-        control_acknowledge(w, &work->entry);
-        worker_drop(w, work);
+        control_finish(w, work);
         return;
     }
     /* Without `contacts` the job is about the person (a name, a locale) and says nothing about contact points. */
@@ -96,6 +104,8 @@ static void on_contact_recorded(void *ctx, const enum queue_result *results, siz
     } else if (n == 1 && results[0] == QUEUE_STALE && ++work->book_tries < BOOK_TRIES_MAX) {
         intake_look_up(w, work);
         return;
+    } else {
+        work->has_entry = n == 1 && results[0] == QUEUE_STALE; /* changed under our hands again and again: it comes back later */
     }
     worker_drop(w, work);
 }
@@ -128,6 +138,15 @@ void control_record_contact(struct worker *w, struct work *work, int64_t now_ms)
 
 /* ---- resolve, cancel ----------------------------------------------------------------------------------------------- */
 
+/* A notice in hand ends with its next change, where there is one; who asked for it follows it and ends it otherwise. One that is only being
+ * looked up or written down for the first time, or was taken up for something else, goes its way first. */
+static void stop_in_hand(struct worker *w, struct work *held, enum notice_state state) {
+    if ((held->fence != 0 || held->is_held) && held->stop == NOTICE_STATE_COUNT && !held->late) {
+        held->stop = state;
+    }
+    holding_wake_one(w, held);
+}
+
 /* All notices of a customer are to end, and those that have ended let go of what they still hold; the control job's entry is acknowledged
  * when the last of them has. */
 struct stop_group {
@@ -145,7 +164,9 @@ static void leave_group(struct stop_group *group, bool applied) {
     }
     if (group->all_applied) {
         control_acknowledge(group->worker, &group->control->entry);
-    } /* else it comes back after its lease and looks again */
+    } else {
+        queue_let_go(group->worker->queue, group->control->entry.lane, group->control->entry.stream_id); /* it comes back and looks again */
+    }
     work_free(group->control);
     free(group);
 }
@@ -179,24 +200,51 @@ static void on_notices(void *ctx, const char *const *values, size_t n, struct ar
     group->open = 1; /* ourselves, until all are on their way */
     for (char *id = list == NULL ? NULL : strtok_r(list, " ", &state); id != NULL; id = strtok_r(NULL, " ", &state)) {
         struct work *held = worker_find(w, id);
-        struct work *work = held == NULL ? stop_work(group, id) : NULL;
+        struct work *work = stop_work(group, id);
         if (work == NULL) {
             group->all_applied = false;
-            if (held != NULL) {
-                held->stop = group->state;
-                holding_wake_one(w, held);
-            }
             continue;
         }
         group->open++;
-        worker_add(w, work);
-        intake_look_up(w, work);
+        if (held != NULL) {
+            stop_in_hand(w, held, group->state);
+            worker_follow(w, held, work);
+        } else {
+            worker_add(w, work);
+            intake_look_up(w, work);
+        }
     }
     leave_group(group, true);
     arena_fini(arena_take);
 }
 
+bool control_is_for_customer(const struct work *work) {
+    enum job_type type = work->document.type;
+    return (type == JOB_RESOLVE || type == JOB_CANCEL) && work->document.notice_id == NULL;
+}
+
+/* Notices of that customer whose jobs came before and which are not in Redis yet: told to stop, and one of them, or NULL. */
+static struct work *stop_unrecorded(struct worker *w, const char *customer, enum notice_state state) {
+    struct work *found = NULL;
+    struct work *work;
+    struct work *next;
+    HASH_ITER(hh, w->active, work, next) {
+        if (work->fence == 0 && work->has_entry && work->document.type == JOB_NOTICE &&
+            strcmp(work->document.job.customer.id, customer) == 0) {
+            stop_in_hand(w, work, state);
+            found = work;
+        }
+    }
+    return found;
+}
+
 static int aim_at_customer(struct worker *w, struct work **work, enum notice_state state, struct err *why) {
+    struct work *unrecorded = stop_unrecorded(w, (*work)->document.job.customer.id, state);
+    if (unrecorded != NULL) {
+        worker_follow(w, unrecorded, *work);
+        *work = NULL;
+        return 0;
+    }
     struct stop_group *group = calloc(1, sizeof *group);
     if (group == NULL) {
         return err_no_memory(why);
@@ -216,15 +264,13 @@ static int aim_at_notice(struct worker *w, struct work **work, enum notice_state
         return aim_at_customer(w, work, state, why);
     }
     struct work *held = worker_find(w, (*work)->document.notice_id);
-    if (held != NULL) {
-        holding_wake_one(w, held);
-        held->stop = state; /* acts with its next change; this entry stays pending and then finds the notice finished */
-        work_free(*work);
-        *work = NULL;
-        return 0;
-    }
     (*work)->id = (*work)->document.notice_id;
     (*work)->stop = state;
+    if (held != NULL) {
+        stop_in_hand(w, held, state);
+        worker_follow(w, held, *work);
+        *work = NULL;
+    }
     return 0;
 }
 

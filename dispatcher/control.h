@@ -8,6 +8,9 @@
  * goes on like any other, or it was dealt with and *work is NULL. -1 with *why: it is refused. */
 int control_prepare(struct worker *worker, struct work **work, struct err *why);
 
+/* Whether it is about all notices of a customer. */
+bool control_is_for_customer(const struct work *work);
+
 /* Merges a `contact` job into the contact book (`book_text` is what the book holds, or NULL) and drops the work. */
 void control_contact(struct worker *worker, struct work *work, const char *book_text, int64_t now_ms);
 
@@ -17,7 +20,8 @@ void control_record_contact(struct worker *worker, struct work *work, int64_t no
 /* A desk case that belongs to no notice (an alarm about an unknown account) is closed; drops the work. */
 void control_close_case(struct worker *worker, struct work *work);
 
-/* Acknowledges an entry that needs nothing else. */
+/* Acknowledges an entry that needs nothing else; the second also drops its work. */
 void control_acknowledge(struct worker *worker, const struct queue_entry *entry);
+void control_finish(struct worker *worker, struct work *work);
 
 #endif

@@ -53,6 +53,7 @@ static void hand_in(struct worker *w, const struct kept *kept) {
                                     .body_len = kept->body_len};
     if (receipt.stream_id == NULL || receipt.body == NULL) {
         log_error("out of memory for a receipt; it comes back after its lease");
+        queue_let_go_receipt(w->queue, kept->text);
         arena_fini(&arena);
         return;
     }

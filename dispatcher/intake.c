@@ -62,7 +62,8 @@ static void refuse(struct worker *w, struct work *work_take, enum notice_state s
         intake_flush_refusals(w);
     }
     if (w->refusals == NULL || w->refusals->n == REFUSE_MAX) {
-        log_error("out of memory for a refusal; the entry stays pending");
+        log_error("out of memory for a refusal; the entry comes back after its lease");
+        queue_let_go(w->queue, work_take->entry.lane, work_take->entry.stream_id);
         work_free(work_take);
         return;
     }
@@ -78,8 +79,7 @@ static void refuse(struct worker *w, struct work *work_take, enum notice_state s
 
 void intake_refuse(struct worker *w, struct work *work, enum notice_state state, const struct err *why) {
     work_leave_place(work, &w->place);
-    HASH_DEL(w->active, work);
-    w->n_active--;
+    worker_remove(w, work);
     refuse(w, work, state, why);
 }
 
@@ -203,9 +203,10 @@ static void resume_held(struct worker *w, struct work *work, const struct queue_
             return;
         }
         if (work->has_entry) {
-            control_acknowledge(w, &work->entry);
+            control_finish(w, work);
+        } else {
+            worker_drop(w, work);
         }
-        worker_drop(w, work);
         return;
     }
     worker_make_ready(w, work);
@@ -271,7 +272,7 @@ static void on_found(void *ctx, const struct queue_found *found, size_t n, struc
 static struct intake_batch *batch_new(struct worker *w, size_t most) {
     struct intake_batch *batch = malloc(sizeof *batch + most * sizeof batch->works[0]);
     if (batch == NULL) {
-        log_error("out of memory for a batch; its entries stay pending");
+        log_error("out of memory for a batch; it comes back after its lease");
         return NULL;
     }
     *batch = (struct intake_batch){.worker = w};
@@ -356,7 +357,8 @@ static void take_entry(struct worker *w, const struct queue_entry *entry, struct
     struct err why;
     struct work *work = work_of_entry(entry);
     if (work == NULL) {
-        log_error("out of memory for a job; its entry stays pending");
+        log_error("out of memory for a job; its entry comes back after its lease");
+        queue_let_go(w->queue, entry->lane, entry->stream_id);
         return;
     }
     if (check_entry(w, work, &why) < 0) {
@@ -370,26 +372,39 @@ static void take_entry(struct worker *w, const struct queue_entry *entry, struct
     if (work == NULL) {
         return;
     }
-    const struct work *same = worker_find(w, work->id);
+    struct work *same = worker_find(w, work->id);
     if (same == NULL) {
         worker_add(w, work);
         batch->works[batch->n++] = work;
     } else if (same->has_entry && strcmp(same->entry.stream_id, work->entry.stream_id) == 0) {
         work_free(work); /* handed out again after a reconnect while it is still in our hands */
-    } else {
+    } else if (same->has_entry && same->document.type == JOB_NOTICE && work->document.type == JOB_NOTICE) {
         refuse_same_id(w, work, false, same->document.digest);
+    } else {
+        worker_follow(w, same, work); /* what is in hand is no job to be compared with: a receipt, a due notice, a request to end it */
     }
 }
 
 void intake_on_entries(void *ctx, const struct queue_entry *entries, size_t n, struct arena *arena_take) {
     struct worker *w = ctx;
     struct intake_batch *batch = batch_new(w, n);
-    for (size_t i = 0; batch != NULL && i < n; i++) {
-        take_entry(w, &entries[i], batch);
+    for (size_t i = 0; i < n; i++) {
+        if (batch != NULL) {
+            take_entry(w, &entries[i], batch);
+        } else {
+            queue_let_go(w->queue, entries[i].lane, entries[i].stream_id);
+        }
     }
     arena_fini(arena_take);
     if (batch != NULL) {
         look_up(w, batch);
+    }
+}
+
+void intake_control(struct worker *w, struct work *work_take) {
+    struct err why;
+    if (control_prepare(w, &work_take, &why) < 0) {
+        refuse(w, work_take, NOTICE_DEAD, &why);
     }
 }
 

@@ -21,7 +21,8 @@
 
 enum { RETRY_MS = 250 };
 
-enum fate { FATE_OPEN, FATE_DONE, FATE_REFUSED, FATE_LEFT };
+/* LEFT: comes back after its lease; KEPT: stays in hand, others have it (early.c). */
+enum fate { FATE_OPEN, FATE_DONE, FATE_REFUSED, FATE_LEFT, FATE_KEPT };
 
 struct item {
     struct receipt_batch *batch;
@@ -48,6 +49,13 @@ static void find_refs(struct receipt_batch *batch);
 
 /* ---- the end of a batch -------------------------------------------------------------------------------------------- */
 
+/* What cannot be acknowledged comes back after its lease. */
+static void let_go(const struct receipt_batch *batch, const struct queue_receipt *receipts, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        queue_let_go_receipt(batch->worker->queue, receipts[i].stream_id);
+    }
+}
+
 static void tell_queue(struct receipt_batch *batch) {
     struct err err;
     size_t n = 0;
@@ -62,8 +70,14 @@ static void tell_queue(struct receipt_batch *batch) {
     }
     if (receipts == NULL || reasons == NULL) {
         log_error("out of memory for receipts; they come back after their lease");
+        for (size_t i = 0; i < batch->n; i++) {
+            if (batch->items[i].fate != FATE_KEPT) {
+                let_go(batch, &batch->items[i].receipt, 1);
+            }
+        }
     } else if (n > 0 && queue_receipts_done(batch->worker->queue, receipts, reasons, n, &err) < 0) {
         log_error("receipts could not be acknowledged: %s; they come back after their lease", err.text);
+        let_go(batch, receipts, n);
     }
     free(receipts);
     free(reasons);
@@ -83,6 +97,9 @@ static void release(struct receipt_batch *batch) {
 
 static void settle(struct item *item, enum fate fate) {
     item->fate = fate;
+    if (fate == FATE_LEFT) {
+        queue_let_go_receipt(item->batch->worker->queue, item->receipt.stream_id);
+    }
     release(item->batch);
 }
 
@@ -291,9 +308,10 @@ static void on_refs(void *ctx, const char *const *values, size_t n, struct arena
         }
         const char *id = values[k++];
         item->notice = id == NULL ? NULL : arena_strdup(&batch->arena, id);
-        bool for_later = id != NULL ? item->notice == NULL : early_keep(batch->worker, &item->receipt, batch->since_ms);
-        if (for_later) {
+        if (id != NULL && item->notice == NULL) {
             settle(item, FATE_LEFT);
+        } else if (id == NULL && early_keep(batch->worker, &item->receipt, batch->since_ms)) {
+            settle(item, FATE_KEPT);
         } else if (id == NULL) {
             struct err why;
             err_clear(&why);

@@ -126,7 +126,8 @@ struct work {
     bool place_kept;             /* it was woken, and a place there is kept for it */
     TAILQ_ENTRY(work) held_link; /* holding.c */
     void *owner;                 /* struct worker */
-    struct work *next_in_list;   /* ready list */
+    struct work *next_in_list;   /* ready list; the next one that waits for the same notice */
+    struct work *followers;      /* owned: entries about this notice that came while it was in hand, oldest first */
     UT_hash_handle hh;           /* by id */
 };
 

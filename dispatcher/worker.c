@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "dispatcher/archive.h"
+#include "dispatcher/control.h"
 #include "dispatcher/early.h"
 #include "dispatcher/holding.h"
 #include "dispatcher/intake.h"
@@ -57,13 +58,45 @@ static void leave_places(struct worker *w, struct work *work) {
     work_leave_place(work, &w->place);
 }
 
-void worker_drop(struct worker *w, struct work *work) {
-    leave_places(w, work);
+void worker_follow(struct worker *w, struct work *leader, struct work *work) {
+    struct work **end = &leader->followers;
+    while (*end != NULL) {
+        end = &(*end)->next_in_list;
+    }
+    work->next_in_list = NULL;
+    *end = work;
+    w->n_active++;
+}
+
+void worker_remove(struct worker *w, struct work *work) {
+    struct work *next = work->followers;
+    work->followers = NULL;
     HASH_DEL(w->active, work); /* NOLINT(clang-analyzer-core.NullDereference): uthash's table is there while it holds an item */
     w->n_active--;
+    while (next != NULL && control_is_for_customer(next)) {
+        struct work *control = next;
+        next = control->next_in_list;
+        w->n_active--;
+        intake_control(w, control);
+    }
+    if (next != NULL) {
+        next->followers = next->next_in_list;
+        next->next_in_list = NULL;
+        w->n_active--;
+        worker_add(w, next);
+        intake_look_up(w, next);
+    }
+}
+
+void worker_drop(struct worker *w, struct work *work) {
+    leave_places(w, work);
+    if (work->has_entry) {
+        queue_let_go(w->queue, work->entry.lane, work->entry.stream_id);
+    }
     if (work->on_end != NULL) {
         work->on_end(work->end_ctx, work, work->applied);
     }
+    worker_remove(w, work);
     work_free(work);
     worker_schedule(w);
 }
@@ -385,6 +418,14 @@ static void on_lost(void *ctx, const struct err *err) {
     log_warning("%s; trying again", err->text);
 }
 
+/* Housekeeping of the queue may be what draining waits for last. */
+static void on_idle(void *ctx) {
+    struct worker *w = ctx;
+    if (w->draining) {
+        worker_schedule(w);
+    }
+}
+
 static void on_fatal(void *ctx, const struct err *err) {
     struct worker *w = ctx;
     if (w->watch.fatal != NULL) {
@@ -394,7 +435,7 @@ static void on_fatal(void *ctx, const struct err *err) {
 
 #define HANDLERS                                                                                                                           \
     .ready = on_ready, .lost = on_lost, .fatal = on_fatal, .entries = intake_on_entries, .due = intake_on_due,                             \
-    .receipts = intake_on_receipts
+    .receipts = intake_on_receipts, .idle = on_idle
 
 static const struct queue_handlers handlers = {HANDLERS};
 static const struct queue_handlers handlers_with_archive = {HANDLERS, .old = retiring_on_old};
@@ -526,8 +567,14 @@ void worker_free(struct worker *w) {
     struct work *work;
     struct work *next;
     HASH_ITER(hh, w->active, work, next) {
+        struct work *follower = work->followers;
         HASH_DEL(w->active, work);
         work_free(work);
+        while (follower != NULL) {
+            struct work *after_it = follower->next_in_list;
+            work_free(follower);
+            follower = after_it;
+        }
     }
     reload_fini(w);
     early_fini(w);

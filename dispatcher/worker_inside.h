@@ -52,7 +52,14 @@ struct work *worker_find(struct worker *worker, const char *id);
 /* Makes a work active; its id must not be active yet. */
 void worker_add(struct worker *worker, struct work *work);
 
-/* Ends a work here, whatever its state; frees it. */
+/* Has a work on a notice that is in hand wait until `leader` (worker_find) has left; it is looked up then, and finds in Redis what became
+ * of the notice. It takes a place like every active work. */
+void worker_follow(struct worker *worker, struct work *leader, struct work *work_take);
+
+/* Takes a work out of the active ones without ending it; the first that followed it takes its place. */
+void worker_remove(struct worker *worker, struct work *work);
+
+/* Ends a work here, whatever its state; frees it. An entry of it that is not acknowledged comes back after its lease. */
 void worker_drop(struct worker *worker, struct work *work);
 
 /* Puts an active work on the ready list: it is decided in this turn of the loop. */

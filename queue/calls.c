@@ -41,6 +41,9 @@ static void finish(struct queue *queue, struct call *call) {
     queue->n_calls--;
     call->kind->finish(queue, call, failed ? &err : NULL);
     call_free(call);
+    if (queue->n_calls == 0 && queue->handlers->idle != NULL) {
+        queue->handlers->idle(queue->ctx);
+    }
 }
 
 /* All parts have been answered: done, or what has to be done before it is sent again. */

@@ -106,6 +106,16 @@ size_t queue_pending(const struct queue *queue) {
     return queue->n_calls;
 }
 
+void queue_let_go(struct queue *queue, enum lane lane, const char *stream_id) {
+    (void)held_remove(&queue->held, (enum stream)lane, stream_id);
+}
+
+void queue_let_go_receipt(struct queue *queue, const char *stream_id) {
+    if (held_remove(&queue->held, STREAM_RECEIPTS, stream_id) == 1 && queue->reading.receipts_out > 0) {
+        queue->reading.receipts_out--;
+    }
+}
+
 /* Half of an epoch's tokens are left when the next one is asked for, far more than can be in flight. It is also asked for when the
  * epoch is old: a token tells roughly when it was made (sweep.c). */
 enum { EPOCHS_A_SECOND = 64, TOKEN_BITS = 24, TOKEN_RENEW = 1 << (TOKEN_BITS - 1) };

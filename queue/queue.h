@@ -89,6 +89,8 @@ struct queue_handlers {
     /* Finished notices older than redis.retention, to be written to the archive. When they are safe on disk the worker answers with
      * queue_retire(); until then no more of them come. NULL: finished notices stay in Redis. */
     void (*old)(void *ctx, const struct queue_due *finished, size_t n, struct arena *arena_take);
+    /* The last call that was not answered has been: queue_pending() is 0. NULL: nobody waits for that. */
+    void (*idle)(void *ctx);
 };
 
 /* Connects in the background and makes the process ignore SIGPIPE; handlers are called from the loop. `settings`, `clock`, `handlers`,
@@ -113,8 +115,14 @@ void queue_set_reserve(struct queue *queue, size_t reserve);
 /* Stops reading for good; changes still go through. */
 void queue_stop_reading(struct queue *queue);
 
-/* Number of apply / refuse / lookup calls not answered yet. */
+/* Number of calls not answered yet, of whatever kind. */
 size_t queue_pending(const struct queue *queue);
+
+/* The worker will not finish an entry (a receipt) that was handed out to it: it is not in hand any more, stays pending and is handed out
+ * again after its lease, here or elsewhere. Without this nobody but a worker that starts anew would get it. Nothing where it is not in
+ * hand. */
+void queue_let_go(struct queue *queue, enum lane lane, const char *stream_id);
+void queue_let_go_receipt(struct queue *queue, const char *stream_id);
 
 /* A token never given out before by any worker of this Redis; valid only once ready() was called. Never 0. */
 uint64_t queue_fence(struct queue *queue);

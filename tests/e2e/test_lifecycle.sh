@@ -95,6 +95,21 @@ it_takes_on_nothing_new_while_draining() {
     equal 0 "$STATUS" 'exit status'
 }
 
+it_does_not_wait_for_the_drain_limit_when_housekeeping_is_answered_last() {
+    sed 's/^worker:.*/&\n  drain: 10m/' "$CONFIG" >"$T/patient.yaml"
+    grep -q 'drain: 10m' "$T/patient.yaml" || fail 'the configuration has no worker section'
+    start_reachd --config "$T/patient.yaml"
+    kill -STOP "${PID[redis]}"
+    sleep 1.5 # once a second reachd asks Redis for something of its own; that has no answer now
+    kill -TERM "${PID[reachd]}"
+    wait_until 20 'it drains' log_ends_with 'draining: 0 notices in flight'
+    kill -CONT "${PID[redis]}"
+    wait_until 20 'it ends as soon as Redis has answered' gone reachd
+    finish reachd
+    equal 0 "$STATUS" 'exit status'
+}
+log_ends_with() { tail -n 1 "$T/reachd.log" | grep -q "$1"; }
+
 it_stops_at_once_while_redis_is_away() {
     start_reachd --config "$CONFIG"
     stop redis

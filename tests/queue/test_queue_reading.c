@@ -40,10 +40,12 @@ static void never_more_than_the_room_is_handed_out(void **state) {
     kit_run(&kit, 60);
     assert_int_equal(kit.n_entries, 0);
     queue_set_room(kit.queue, 7);
-    kit_run(&kit, 100);
+    kit_until_n(&kit, &kit.n_entries, 7);
+    kit_run(&kit, 60);
     assert_int_equal(kit.n_entries, 7);
     queue_set_room(kit.queue, 40);
-    kit_run(&kit, 100);
+    kit_until_n(&kit, &kit.n_entries, 47);
+    kit_run(&kit, 60);
     assert_int_equal(kit.n_entries, 47);
     queue_set_room(kit.queue, 1000);
     kit_until_n(&kit, &kit.n_entries, 60);
@@ -119,6 +121,18 @@ static void entries_of_a_dead_consumer_are_taken_over_after_the_lease(void **sta
     for (size_t i = 0; i < 5; i++) {
         assert_int_equal(kit.entries[i].deliveries, 2);
     }
+}
+
+static void what_is_let_go_comes_back_after_the_lease_and_what_is_in_hand_does_not(void **state) {
+    (void)state;
+    queue_set_room(kit.queue, 100);
+    kit_push(&kit.settings, LANE_URGENT, 2);
+    kit_until_n(&kit, &kit.n_entries, 2);
+    queue_let_go(kit.queue, LANE_URGENT, kit.entries[1].stream_id);
+    kit_until_n(&kit, &kit.n_entries, 3);
+    assert_string_equal(kit.entries[2].stream_id, kit.entries[1].stream_id);
+    kit_run(&kit, 900);
+    assert_int_equal(kit.n_entries, 3);
 }
 
 static void fault_05_a_worker_stopped_past_its_lease_begins_nothing(void **state) {
@@ -487,6 +501,7 @@ int main(void) {
         TEST(a_consumer_that_comes_back_reads_its_own_pending_entries_again),
         TEST(what_is_in_hand_is_not_handed_out_again_after_a_reconnect),
         TEST(entries_of_a_dead_consumer_are_taken_over_after_the_lease),
+        TEST(what_is_let_go_comes_back_after_the_lease_and_what_is_in_hand_does_not),
         TEST(fault_05_a_worker_stopped_past_its_lease_begins_nothing),
         TEST(an_intent_within_the_lease_is_granted),
         TEST(fault_18_the_delivery_count_shows_a_job_that_kills_its_workers),

@@ -64,7 +64,7 @@ void http_kit_take(struct http_kit *kit, const struct message *message) {
 }
 
 void http_kit_wait(struct http_kit *kit, int n) {
-    int64_t until_ms = clock_mono_ms(&clock_system) + 10000;
+    int64_t until_ms = clock_mono_ms(&clock_system) + 60000;
     while (kit->n_done < n && clock_mono_ms(&clock_system) < until_ms) {
         struct timeval step = {.tv_usec = 5000};
         assert_int_equal(event_base_loopexit(kit->base, &step), 0);

@@ -52,10 +52,12 @@ need_npm() {
     export NODE_PATH=$modules
 }
 
-# wait_until SECONDS WHAT COMMAND...: runs COMMAND until it succeeds; fails naming WHAT.
+# wait_until SECONDS WHAT COMMAND...: runs COMMAND until it succeeds; fails naming WHAT. SECONDS is what it takes at most on an idle machine;
+# a busy one gets a minute at least, since waiting costs nothing where the fact comes.
 wait_until() {
     local seconds=$1 what=$2 end
     shift 2
+    [ "$seconds" -ge 60 ] || seconds=60
     end=$((SECONDS + seconds))
     until "$@" >/dev/null 2>&1; do
         [ "$SECONDS" -lt "$end" ] || fail "waited $seconds s in vain: $what"
@@ -87,13 +89,13 @@ ended() { ! grep -q '^State:[[:space:]]*[^Z[:space:]]' "/proc/$1/status" 2>/dev/
 
 # stop NAME [SIGNAL [SECONDS]]: ends it; its exit status in $STATUS. KILL where it does not end in time, and that is a failure.
 stop() {
-    local name=$1 pid=${PID[$1]:-} end=$((SECONDS + ${3:-20}))
+    local name=$1 pid=${PID[$1]:-} end=$((SECONDS + ${3:-60}))
     [ -n "$pid" ] || fail "$name was not started"
     kill "-${2:-TERM}" "$pid" 2>/dev/null || true
     until ended "$pid"; do
         if [ "$SECONDS" -ge "$end" ]; then
             kill -KILL "$pid"
-            fail "$name did not end within ${3:-20} s"
+            fail "$name did not end within ${3:-60} s"
         fi
         sleep 0.02
     done

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { START_MS = 10000, ARGUMENTS_MAX = 24 };
+enum { START_MS = 60000, ARGUMENTS_MAX = 24 };
 
 struct mail_peer {
     char dir[64];

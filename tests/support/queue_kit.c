@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 60000 };
 
 static void keep_arena(struct kit *kit, struct arena *arena_take) {
     assert_true(kit->n_arenas < sizeof kit->arenas / sizeof *kit->arenas);

@@ -43,7 +43,7 @@ void kit_connect(struct kit *kit, size_t room);
 /* Lets go of the queue and everything handed out. */
 void kit_close(struct kit *kit);
 
-/* Runs the loop until *what reaches at_least; fails the test after 10 s. */
+/* Runs the loop until *what reaches at_least; fails the test after a minute. */
 void kit_until_n(struct kit *kit, const size_t *what, size_t at_least);
 void kit_until_u(struct kit *kit, const unsigned *what, unsigned at_least);
 
