@@ -13,6 +13,7 @@
 #include "dispatcher/intake.h"
 #include "dispatcher/lost.h"
 
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -217,6 +218,69 @@ static void on_notices(void *ctx, const char *const *values, size_t n, struct ar
     leave_group(group, true);
     arena_fini(arena_take);
 }
+
+/* ---- requests about unknown notices ---------------------------------------------------------------------------------- */
+
+/* Long enough for a job to get from a reader's hands into Redis; a flood of requests about nothing does not take the places of notices. */
+enum { UNKNOWN_WAIT_MS = 2000, UNKNOWN_PAUSE_MS = 200, UNKNOWN_MAX = 256 };
+
+static void look_again(struct worker *w, struct work *work) {
+    w->n_unknown--;
+    w->n_active--;
+    if (w->draining) {
+        queue_let_go(w->queue, work->entry.lane, work->entry.stream_id);
+        work_free(work);
+        worker_schedule(w);
+    } else {
+        intake_control(w, work);
+    }
+}
+
+static void on_unknown_timer(evutil_socket_t fd, short what, void *ctx) {
+    (void)fd;
+    (void)what;
+    struct worker *w = ctx;
+    struct work *work = w->unknown;
+    w->unknown = NULL;
+    while (work != NULL) {
+        struct work *next = work->next_in_list;
+        look_again(w, work);
+        work = next;
+    }
+}
+
+bool control_wait(struct worker *w, struct work *work) {
+    static const struct timeval pause = {.tv_usec = UNKNOWN_PAUSE_MS * 1000};
+    int64_t now_ms = clock_mono_ms(w->place.clock);
+    if (work->known_by_mono_ms == 0) {
+        work->known_by_mono_ms = now_ms + UNKNOWN_WAIT_MS;
+    }
+    if (w->unknown_timer == NULL) {
+        w->unknown_timer = evtimer_new(w->base, on_unknown_timer, w);
+    }
+    if (now_ms >= work->known_by_mono_ms || w->n_unknown >= UNKNOWN_MAX || w->unknown_timer == NULL ||
+        (w->unknown == NULL && evtimer_add(w->unknown_timer, &pause) < 0)) {
+        return false;
+    }
+    worker_remove(w, work);
+    work->next_in_list = w->unknown;
+    w->unknown = work;
+    w->n_unknown++;
+    w->n_active++;
+    return true;
+}
+
+void control_fini(struct worker *w) {
+    for (struct work *next, *work = w->unknown; work != NULL; work = next) {
+        next = work->next_in_list;
+        work_free(work);
+    }
+    if (w->unknown_timer != NULL) {
+        event_free(w->unknown_timer);
+    }
+}
+
+/* ---- whose notices --------------------------------------------------------------------------------------------------- */
 
 bool control_is_for_customer(const struct work *work) {
     enum job_type type = work->document.type;

@@ -11,6 +11,11 @@ int control_prepare(struct worker *worker, struct work **work, struct err *why);
 /* Whether it is about all notices of a customer. */
 bool control_is_for_customer(const struct work *work);
 
+/* A request about a notice that nobody knows (yet): the notice's job may be in another worker's hands that has not written it down. True
+ * where the work waits a moment and is taken up again, and is not active meanwhile; false where it has waited, or may not. */
+bool control_wait(struct worker *worker, struct work *work);
+void control_fini(struct worker *worker);
+
 /* Merges a `contact` job into the contact book (`book_text` is what the book holds, or NULL) and drops the work. */
 void control_contact(struct worker *worker, struct work *work, const char *book_text, int64_t now_ms);
 

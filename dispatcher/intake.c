@@ -218,6 +218,8 @@ static void take_missing(struct worker *w, struct work *work, const struct queue
         worker_drop(w, work);
     } else if (work->document.type == JOB_DESK) {
         control_close_case(w, work);
+    } else if (work->stop != NOTICE_STATE_COUNT && !found->archived && control_wait(w, work)) {
+        return;
     } else if (work->stop != NOTICE_STATE_COUNT) {
         err_clear(&why);
         (void)err_member(&why, "notice",
@@ -405,6 +407,9 @@ void intake_control(struct worker *w, struct work *work_take) {
     struct err why;
     if (control_prepare(w, &work_take, &why) < 0) {
         refuse(w, work_take, NOTICE_DEAD, &why);
+    } else if (work_take != NULL) {
+        worker_add(w, work_take);
+        intake_look_up(w, work_take);
     }
 }
 

@@ -16,7 +16,7 @@ void intake_take_receipts(struct worker *worker, const struct queue_receipt *rec
 /* Notes that an active work never becomes a notice (dead or duplicate) and drops the work. Written with the next flush. */
 void intake_refuse(struct worker *worker, struct work *work, enum notice_state state, const struct err *why);
 
-/* Takes up a control job again that had to wait until a notice was in Redis. */
+/* Takes up a control job again that had to wait until a notice was in Redis; it is not active. */
 void intake_control(struct worker *worker, struct work *work_take);
 
 /* Has one active work that is not from the stream looked up and taken on. */

@@ -127,6 +127,7 @@ struct work {
     TAILQ_ENTRY(work) held_link; /* holding.c */
     void *owner;                 /* struct worker */
     struct work *next_in_list;   /* ready list; the next one that waits for the same notice */
+    int64_t known_by_mono_ms;    /* a request about an unknown notice: until when it waits for it; 0: it has not begun to */
     struct work *followers;      /* owned: entries about this notice that came while it was in hand, oldest first */
     UT_hash_handle hh;           /* by id */
 };

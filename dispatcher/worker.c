@@ -578,6 +578,7 @@ void worker_free(struct worker *w) {
     }
     reload_fini(w);
     early_fini(w);
+    control_fini(w);
     holding_free(w->holding);
     intake_fini(w);
     journal_close(w->place.journal);

@@ -33,11 +33,14 @@ struct worker {
     bool flush_scheduled;
     struct refusal_list *refusals; /* intake.c */
     struct early *early;           /* early.c */
-    struct reload *reload;         /* reload.c */
-    struct archive *archive;       /* NULL: finished notices stay in Redis */
-    struct waits waits;            /* how long jobs waited */
-    struct holding *holding;       /* works that wait for room at a gateway */
-    int64_t flush_mono_ms;         /* of this turn of the loop */
+    struct event *unknown_timer;   /* control.c: requests about notices that nobody knows yet */
+    struct work *unknown;
+    size_t n_unknown;
+    struct reload *reload;   /* reload.c */
+    struct archive *archive; /* NULL: finished notices stay in Redis */
+    struct waits waits;      /* how long jobs waited */
+    struct holding *holding; /* works that wait for room at a gateway */
+    int64_t flush_mono_ms;   /* of this turn of the loop */
     uint64_t random;
     bool draining;
     bool drained;

@@ -53,13 +53,27 @@ it_ends_a_notice_that_is_resolved_right_behind_its_job() {
     equal 0 "$(status 'd["dead"]')" "dead letters"
 }
 
+it_ends_a_notice_whose_job_comes_a_moment_after_the_request() {
+    # as it is where another reachd has the job in hand and has not written it down yet
+    rcli XADD reach:intake '*' job '{"v":1,"type":"resolve","id":"resolve-late","notice":"late-0"}' >"$T/xadd"
+    N=1 pairs late
+    wait_until 60 "it is resolved" status_is 'd["states"]["resolved"]' $((N + 1))
+    equal 0 "$(status 'd["dead"]')" "dead letters"
+}
+
+it_tells_of_a_request_about_a_notice_that_nobody_knows() {
+    rcli XADD reach:intake '*' job '{"v":1,"type":"cancel","id":"cancel-none","notice":"nobody-knows-it"}' >"$T/xadd"
+    wait_until 60 "it is a dead letter" status_is 'd["dead"]' 1
+    contains "$(rcli XREVRANGE reach:dead + - COUNT 1)" 'no notice with this id is known' "the reason"
+}
+
 it_ends_all_notices_of_a_customer_that_are_cancelled_right_behind_their_jobs() {
     pairs c '"reach:intake", "job", {"v": 1, "type": "notice", "id": id + "b", "notice": "mail-password-disabled", "customer": job["customer"],
         "disables": job["disables"], "data": job["data"]}' \
         '"reach:intake", "job", {"v": 1, "type": "cancel", "id": "cancel-" + id, "customer": {"id": customer}}'
     wait_until 60 "all are cancelled" status_is 'd["states"]["cancelled"]' $((2 * N))
     wait_until 60 "every entry is acknowledged" lane_is_empty
-    equal 0 "$(status 'd["dead"]')" "dead letters"
+    equal 1 "$(status 'd["dead"]')" "dead letters, with the one above"
 }
 
 it_takes_the_same_job_for_a_duplicate_whatever_its_notice_is_in_hand_for() {
