@@ -245,7 +245,9 @@ static const struct conf_key keys[] = {
      .type = CONF_STRING,
      .offset = offsetof(struct gateway_settings, on_unknown),
      .initial = "resend",
-     .help = "what follows an attempt that may or may not have gone out: resend, wait or next"},
+     .help =
+         "what follows an attempt that may or may not have gone out: resend (under the same key), wait (for a receipt, as long as the step "
+         "does; then the next step) or next (at once)"},
     {.name = "expected_rate",
      .type = CONF_INT,
      .offset = offsetof(struct gateway_settings, expected_rate_per_s),

@@ -168,15 +168,24 @@ static int finish_change(struct work *work, const struct work_place *place, int6
     return work->record_text.failed || work->event.failed || work->counts.failed ? err_no_memory(err) : 0;
 }
 
-static void begin_change(struct work *work) {
+static int begin_change(struct work *work, struct err *err) {
+    struct record_try *tries = arena_array(&work->arena, work->record.n_tries, sizeof *tries);
+    if (tries == NULL) {
+        return err_no_memory(err);
+    }
     work->change = (struct queue_change){0};
     work->n_effects = 0;
     buf_reset(&work->record_text);
     buf_reset(&work->event);
-    work->record_before = work->record; /* its lists are replaced when they grow, never changed */
+    work->record_before = work->record; /* its lists are replaced when they grow, never changed, but for the tries: */
+    if (work->record.n_tries > 0) {
+        memcpy(tries, work->record.tries, work->record.n_tries * sizeof *tries);
+        work->record_before.tries = tries;
+    }
     work->state_before = work->state;
     work->banner_before = work->banner;
     work->counts_before = work->counts.len;
+    return 0;
 }
 
 void work_undo(struct work *work) {
@@ -204,7 +213,7 @@ static int settle(struct work *work, int64_t now_ms, struct err *err) {
 
 /* Asks the plan until it gives something that can be done. Every round ends a try, so the rounds are bounded. */
 static int decide_action(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
-    if (work->state == NOTICE_ACCEPTED && work_event(work, LIFE_PLAN, err) < 0) {
+    if ((work->state == NOTICE_ACCEPTED && work_event(work, LIFE_PLAN, err) < 0) || work_end_doubts(work, place, now_ms, err) < 0) {
         return -1;
     }
     for (;;) {
@@ -268,7 +277,9 @@ static int decide_note(struct work *work, const struct work_place *place, int64_
 }
 
 int work_decide(struct work *work, const struct work_place *place, int64_t now_ms, int64_t mono_ms, struct err *err) {
-    begin_change(work);
+    if (begin_change(work, err) < 0) {
+        return -1;
+    }
     if (work->note_only) {
         return decide_note(work, place, now_ms, err);
     }

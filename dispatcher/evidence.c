@@ -72,8 +72,8 @@ int receipt_parse(const char *text, size_t len, struct arena *arena, struct rece
 
 /* ---- applying ------------------------------------------------------------------------------------------------------ */
 
-static bool was_sent(const struct record_try *t) {
-    return t->plan.best >= EVIDENCE_SENT || t->plan.last == OUTCOME_UNKNOWN;
+static bool may_have_gone_out(const struct record_try *t) {
+    return t->plan.best >= EVIDENCE_SENT || t->plan.last == OUTCOME_UNKNOWN || t->doubts > 0;
 }
 
 static bool is_passive(const struct record_try *t) {
@@ -95,7 +95,7 @@ static struct record_try *find_try(struct record *record, const struct receipt *
             }
             continue;
         }
-        if (!was_sent(t)) {
+        if (!may_have_gone_out(t)) {
             continue;
         }
         if (statuses[receipt->status].passive && !is_passive(t)) {

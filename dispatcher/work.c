@@ -131,27 +131,40 @@ static int take_data(struct work *work, const char *job, struct err *err) {
 /* Who answered, and when. */
 struct answered {
     const char *gateway;
-    enum on_unknown policy;
     bool broken; /* its breaker is not closed */
     int64_t now_ms;
     uint32_t random;
 };
 
-/* When to try again after an attempt that did not get through, or that nobody knows of. */
-static void plan_repetition(struct work *work, const struct worker_settings *w, struct record_try *t, const struct outcome *outcome,
-                            struct answered by) {
+/* When to try again after an attempt that did not get through. */
+static void plan_repetition(const struct work_place *place, struct record_try *t, const struct outcome *outcome, struct answered by) {
+    const struct worker_settings *w = &place->settings->worker;
     bool nobody_gets_through = outcome->blame == BLAME_GATEWAY || outcome->blame == BLAME_ACCOUNT;
-    if (outcome->kind == OUTCOME_RETRY && nobody_gets_through && by.broken) {
+    if (nobody_gets_through && by.broken) {
         /* The breaker stands for all of them: this one neither pays with an attempt nor waits by itself. */
         t->plan.attempts--;
         t->plan.retry_at_ms = by.now_ms + plan_backoff_ms(1, w->retry_base_ms, w->retry_cap_ms, -1, by.random);
         return;
     }
-    int64_t wait_ms = plan_backoff_ms(t->plan.attempts, w->retry_base_ms, w->retry_cap_ms, outcome->retry_after_ms, by.random);
-    if (outcome->kind == OUTCOME_UNKNOWN && by.policy == ON_UNKNOWN_WAIT && wait_ms < work->route->steps[t->plan.step].wait_ms) {
-        wait_ms = work->route->steps[t->plan.step].wait_ms;
+    t->plan.retry_at_ms =
+        by.now_ms + plan_backoff_ms(t->plan.attempts, w->retry_base_ms, w->retry_cap_ms, outcome->retry_after_ms, by.random);
+}
+
+/* Takes the outcome over into the try. */
+static void take_over(const struct work *work, const struct work_place *place, struct record_try *t, const struct outcome *outcome,
+                      struct answered by) {
+    const struct worker_settings *w = &place->settings->worker;
+    t->plan.last = outcome->kind;
+    t->plan.last_at_ms = by.now_ms;
+    t->plan.retry_at_ms = 0;
+    if (outcome->kind == OUTCOME_SENT && t->plan.best < EVIDENCE_SENT) {
+        t->plan.best = EVIDENCE_SENT;
+    } else if (outcome->kind == OUTCOME_RETRY) {
+        plan_repetition(place, t, outcome, by);
+    } else if (outcome->kind == OUTCOME_UNKNOWN) {
+        int64_t wait_ms = plan_backoff_ms(t->plan.attempts, w->retry_base_ms, w->retry_cap_ms, outcome->retry_after_ms, by.random);
+        work_doubt(work, place, t, wait_ms, by.now_ms);
     }
-    t->plan.retry_at_ms = by.now_ms + wait_ms;
 }
 
 static int take_down(struct work *work, const struct work_place *place, struct record_try *t, const struct outcome *outcome,
@@ -171,16 +184,7 @@ static int take_down(struct work *work, const struct work_place *place, struct r
     if (kind == OUTCOME_REJECTED && outcome->blame == BLAME_CONTACT) {
         work->dead_contact = arena_strdup(&work->arena, t->plan.contact_key);
     }
-    t->doubts += kind == OUTCOME_UNKNOWN ? 1 : 0;
-    t->plan.last = kind == OUTCOME_UNKNOWN && by.policy == ON_UNKNOWN_NEXT ? OUTCOME_REJECTED : kind;
-    t->plan.last_at_ms = by.now_ms;
-    t->plan.retry_at_ms = 0;
-    if (kind == OUTCOME_SENT && t->plan.best < EVIDENCE_SENT) {
-        t->plan.best = EVIDENCE_SENT;
-    }
-    if (kind == OUTCOME_RETRY || kind == OUTCOME_UNKNOWN) {
-        plan_repetition(work, &place->settings->worker, t, outcome, by);
-    }
+    take_over(work, place, t, outcome, by);
     buf_putf(&work->counts, "%s%s.%s gateway.%s.%s", work->counts.len == 0 ? "" : " ", outcome_name(kind), t->channel, by.gateway,
              outcome_name(kind));
     const char *detail = arena_printf(&work->arena, "%s: %s", by.gateway, outcome->reason);
@@ -196,8 +200,7 @@ static int take_down(struct work *work, const struct work_place *place, struct r
 int work_outcome(struct work *work, const struct work_place *place, const struct outcome *outcome, int64_t now_ms, uint32_t random,
                  struct err *err) {
     const struct gateways *g = place->gateways;
-    struct answered by = {gateways_name(g, work->gateway), gateways_on_unknown(g, work->gateway), !gateways_is_closed(g, work->gateway),
-                          now_ms, random};
+    struct answered by = {gateways_name(g, work->gateway), !gateways_is_closed(g, work->gateway), now_ms, random};
     return take_down(work, place, &work->record.tries[work->try_index], outcome, by, err);
 }
 
@@ -212,19 +215,6 @@ static struct record_try *try_in_the_air(struct work *work) {
     return NULL;
 }
 
-static enum on_unknown policy_of(const struct work_place *place, const struct record_try *t) {
-    size_t index;
-    return gateways_find(place->gateways, t->gateway, &index) == 1 ? gateways_on_unknown(place->gateways, index) : ON_UNKNOWN_RESEND;
-}
-
-/* Nobody will tell what became of it: as the gateway's policy says, at once and without a backoff. */
-static void doubt(struct work *work, struct record_try *t, enum on_unknown policy, int64_t now_ms) {
-    bool known_step = t->plan.step < work->route->n_steps;
-    t->doubts++;
-    t->plan.last = policy == ON_UNKNOWN_NEXT ? OUTCOME_REJECTED : OUTCOME_UNKNOWN;
-    t->plan.retry_at_ms = now_ms + (policy == ON_UNKNOWN_WAIT && known_step ? work->route->steps[t->plan.step].wait_ms : 0);
-}
-
 /* The notice was being sent when its worker, or Redis, was lost. The token says that this very attempt is meant. */
 static int resume_sending(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
     struct record_try *t = try_in_the_air(work);
@@ -234,10 +224,10 @@ static int resume_sending(struct work *work, const struct work_place *place, int
         journal_forget(place->journal, work->fence);
         log_info("notice %s: %s, by the journal: Redis had not recorded it", work->id, outcome_name(outcome.kind));
         uint32_t random = (uint32_t)work->fence * 2654435761U; /* spreads counters over 32 bits */
-        return take_down(work, place, t, &outcome, (struct answered){t->gateway, policy_of(place, t), false, now_ms, random}, err);
+        return take_down(work, place, t, &outcome, (struct answered){t->gateway, false, now_ms, random}, err);
     }
     if (t != NULL) {
-        doubt(work, t, policy_of(place, t), now_ms);
+        work_doubt(work, place, t, 0, now_ms); /* nobody will tell what became of it: no backoff */
         t->why = "the worker was lost while it was being sent: it may or may not have gone out";
     }
     if (record_log(&work->record, &work->arena, now_ms, "unknown", "taken up again after its worker was lost") < 0) {

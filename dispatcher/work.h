@@ -188,6 +188,14 @@ void work_count_finished(struct work *work);
 /* The try of a step on a contact point, or NULL. */
 struct record_try *work_try_of(struct work *work, size_t step, size_t contact);
 
+/* ---- doubts.c: attempts that may or may not have gone out ------------------------------------------------------------- */
+
+/* The outcome of a try's last attempt is unknown: counts it and plans what its gateway's policy says, a repetition after `backoff_ms`. */
+void work_doubt(const struct work *work, const struct work_place *place, struct record_try *t, int64_t backoff_ms, int64_t now_ms);
+
+/* What was waiting for a receipt that did not come counts as rejected from now on. 0, or -1 with *err. */
+int work_end_doubts(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);
+
 /* ---- dead_contact.c ------------------------------------------------------------------------------------------------- */
 
 /* Has the contact book told that work->dead_contact does not work, with this change. */
