@@ -138,13 +138,13 @@ static void count_attempt(struct work *work, const struct record_try *t, bool fi
     }
 }
 
-static int start_try(struct work *work, const struct work_place *place, struct record_try *t, int64_t now_ms, struct err *err) {
+int work_start_try(struct work *work, struct record_try *t, const char *gateway, int64_t at_ms, struct err *err) {
     bool first = t->gateway == NULL;
-    t->gateway = gateways_name(place->gateways, work->gateway);
+    t->gateway = gateway;
     t->plan.attempts++;
-    t->plan.first_at_ms = t->plan.first_at_ms == 0 ? now_ms : t->plan.first_at_ms;
+    t->plan.first_at_ms = t->plan.first_at_ms == 0 ? at_ms : t->plan.first_at_ms;
     t->plan.last = OUTCOME_UNKNOWN;
-    t->plan.last_at_ms = now_ms;
+    t->plan.last_at_ms = at_ms;
     t->plan.retry_at_ms = 0;
     count_attempt(work, t, first);
     const char *detail = arena_printf(&work->arena, "%s through %s, attempt %u", t->channel, t->gateway, t->plan.attempts);
@@ -154,8 +154,7 @@ static int start_try(struct work *work, const struct work_place *place, struct r
     if (work_event(work, LIFE_SEND, err) < 0) {
         return -1;
     }
-    if (detail == NULL ||
-        record_log(&work->record, &work->arena, now_ms, t->plan.early_warning ? "early warning" : "sending", detail) < 0) {
+    if (detail == NULL || record_log(&work->record, &work->arena, at_ms, t->plan.early_warning ? "early warning" : "sending", detail) < 0) {
         return err_no_memory(err);
     }
     return 0;
@@ -235,7 +234,7 @@ static int prepare_try(struct work *work, const struct work_place *place, int64_
     int ready = prepare_message(work, place, t, now_ms, &why);
     if (ready == 1) {
         work->next = WORK_SEND;
-        return start_try(work, place, t, now_ms, err) < 0 ? -1 : 1;
+        return work_start_try(work, t, gateways_name(place->gateways, work->gateway), now_ms, err) < 0 ? -1 : 1;
     }
     work_leave_place(work, place);
     if (ready == 0) {

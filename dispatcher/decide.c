@@ -280,13 +280,14 @@ int work_decide(struct work *work, const struct work_place *place, int64_t now_m
     if (begin_change(work, err) < 0) {
         return -1;
     }
-    if (work->note_only) {
-        return decide_note(work, place, now_ms, err);
+    bool plans = !work->note_only && work->stop == NOTICE_STATE_COUNT;
+    if ((plans && ask_reach(work, place, err) < 0) || work_regain(work, place, now_ms, err) < 0) {
+        return -1;
     }
-    if (work->stop != NOTICE_STATE_COUNT) {
-        return decide_stop(work, place, now_ms, err);
+    if (!plans) {
+        return work->note_only ? decide_note(work, place, now_ms, err) : decide_stop(work, place, now_ms, err);
     }
-    if (ask_reach(work, place, err) < 0 || decide_action(work, place, now_ms, err) < 0) {
+    if (decide_action(work, place, now_ms, err) < 0) {
         return -1;
     }
     if (work->next == WORK_REFUSE || work->next == WORK_HOLD) {

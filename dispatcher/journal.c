@@ -1,15 +1,17 @@
 /* journal: see journal.h.
  *
- *   gateway's answer ──▶ put ──▶ flush (one write a turn of the loop) ──▶ the change goes to Redis ──▶ recorded
- *                                   │ not recorded within a tick or two
- *                                   └──▶ fdatasync, by a child (journal_sync.c)
+ *   intent in Redis ──▶ intend ──▶ flush ──▶ send ──▶ gateway's answer ──▶ put ──▶ flush ──▶ the change goes to Redis ──▶ recorded
+ *                                 (one write a turn of the loop)                       │ not recorded within a tick or two
+ *                                                                                      └──▶ fdatasync, by a child (journal_sync.c)
  *
- * A write(2) outlives this process, so with Redis well nothing waits for a disk; what Redis leaves unrecorded for a while is made
- * to outlive the machine too. A line: SipHash of the rest, token, id, outcome as JSON (without its reason,
- * which is the provider's own text and may say anything). Two files take turns: one is emptied and
- * taken into use when the other has grown to a quarter of the limit and nothing in it is open; the rest is for what one turn brings. What
- * was loaded and is not dealt with is written over into the fresh file, so it survives however often reachd is killed; before anything
- * was loaded no file is emptied.
+ * A write(2) outlives this process, so with Redis well nothing waits for a disk; answers that Redis leaves unrecorded for a while are made
+ * to outlive the machine too. A line: SipHash of the rest, token, id, and as JSON which attempt it is and its outcome (without its reason,
+ * which is the provider's own text and may say anything). Two files take turns: one is emptied and taken into use when the other has
+ * grown to a quarter of the limit and no answer in it is open; the rest is for what one turn brings. What was loaded and is not dealt with
+ * is written over into the fresh file, so it survives however often reachd is killed; before anything was loaded no file is emptied.
+ *
+ * What Redis has recorded stays until its file is emptied, at least a quarter of the limit long: a Redis that is killed while its disk is
+ * slow has answered up to two seconds of writes that are in no file yet (appendfsync everysec). They are here.
  *
  * Guarantees: what is found was written whole, by us, for this token; the token makes replaying harmless (a record that has moved on
  * has another one). How it fails: a full disk or a journal that has grown to its limit keeps nothing more, which is told once; those
@@ -24,7 +26,6 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HEX = 16, HEAD = HEX + 1 + HEX + 1, LINE_BYTES = 1024 }; /* "<sum> <token> " */
+enum { HEX = JOURNAL_HEX, LINE_BYTES = 1024 };
 
 /* ---- opening ------------------------------------------------------------------------------------------------------- */
 
@@ -131,14 +132,6 @@ struct journal *journal_open(struct event_base *base, const struct journal_setti
     return journal;
 }
 
-static void drop_lines(struct journal *journal) {
-    HASH_CLEAR(hh, journal->lines);
-    free(journal->block);
-    free(journal->text);
-    journal->block = NULL;
-    journal->text = NULL;
-}
-
 void journal_close(struct journal *journal) {
     if (journal == NULL) {
         return;
@@ -156,17 +149,18 @@ void journal_close(struct journal *journal) {
     if (journal->lock_fd >= 0) {
         (void)close(journal->lock_fd);
     }
-    drop_lines(journal);
+    journal_drop_lines(journal);
     buf_fini(&journal->out);
+    buf_fini(&journal->json);
     free(journal);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------------- */
 
-static void put_line(struct buf *out, uint64_t fence, const char *id, const char *json, size_t json_len) {
+void journal_put_line(struct buf *out, uint64_t fence, const char *id, const char *json) {
     size_t start = out->len;
     buf_putf(out, "%016d %016" PRIx64 " %s ", 0, fence, id);
-    buf_put(out, json, json_len);
+    buf_puts(out, json);
     buf_putc(out, '\n');
     if (!out->failed) {
         char sum[HEX + 1];
@@ -176,12 +170,21 @@ static void put_line(struct buf *out, uint64_t fence, const char *id, const char
     }
 }
 
-static void put_outcome(struct buf *json, const struct outcome *outcome) {
-    buf_putf(json, "{\"kind\":%d,\"blame\":%d,\"retry_after_ms\":%" PRId64 ",\"code\":", (int)outcome->kind, (int)outcome->blame,
-             outcome->retry_after_ms);
-    buf_put_json_str(json, outcome->code);
-    buf_puts(json, ",\"ref\":");
-    buf_put_json_str(json, outcome->ref);
+/* `outcome` NULL: there is none yet. */
+static void put_json(struct buf *json, const struct journal_attempt *attempt, const struct outcome *outcome) {
+    buf_putf(json, "{\"kind\":%d", (int)(outcome == NULL ? OUTCOME_UNKNOWN : outcome->kind));
+    if (outcome != NULL) {
+        buf_putf(json, ",\"blame\":%d,\"retry_after_ms\":%" PRId64 ",\"code\":", (int)outcome->blame, outcome->retry_after_ms);
+        buf_put_json_str(json, outcome->code);
+        buf_puts(json, ",\"ref\":");
+        buf_put_json_str(json, outcome->ref);
+    }
+    if (attempt->digest != NULL) {
+        buf_putf(json, ",\"d\":\"%.*s\",\"s\":%" PRIu32 ",\"k\":\"%s\",\"n\":%" PRIu32 ",\"ch\":\"%s\",\"g\":", JOURNAL_DIGEST,
+                 attempt->digest, attempt->step, attempt->contact_key, attempt->number, attempt->channel);
+        buf_put_json_str(json, attempt->gateway);
+        buf_puts(json, attempt->early_warning ? ",\"ew\":true" : "");
+    }
     buf_putc(json, '}');
 }
 
@@ -203,7 +206,12 @@ static void change_files(struct journal *journal) {
     }
     file->size = 0;
     HASH_ITER(hh, journal->lines, line, after) {
-        put_line(&over, line->fence, line->id, line->json, strlen(line->json));
+        if (line->intent != NULL) {
+            journal_put_line(&over, line->fence, line->id, line->intent);
+        }
+        if (line->answer != NULL) {
+            journal_put_line(&over, line->fence, line->id, line->answer);
+        }
     }
     if (over.failed || (over.len > 0 && write_all(file, over.data, over.len) < 0)) {
         tell_full(journal, "what was replayed only in part cannot be written over");
@@ -213,32 +221,43 @@ static void change_files(struct journal *journal) {
     journal->changed_at_size = journal->files[0].size + journal->files[1].size; /* where that made no room, trying again makes none */
 }
 
-struct journal_mark journal_put(struct journal *journal, const char *id, uint64_t fence, const struct outcome *outcome) {
-    struct journal_mark none = {NULL, 0, 0};
-    if (journal == NULL || outcome->kind == OUTCOME_UNKNOWN) {
-        return none; /* unknown is what it is anyway */
-    }
+/* 0, or -1 where there is no room or memory for it (told). */
+static int put_down(struct journal *journal, const struct journal_attempt *attempt, const struct outcome *outcome) {
     int64_t size = journal->files[0].size + journal->files[1].size;
     bool is_long = journal->files[journal->active].size > journal->size_max / 4 || size + LINE_BYTES > journal->size_max;
     if (journal->out.len == 0 && is_long && journal->loaded && journal->changed_at_size != size) {
         change_files(journal);
     }
-    struct buf json = BUF_INIT;
     size_t before = journal->out.len;
-    put_outcome(&json, outcome);
-    if (!json.failed) {
-        put_line(&journal->out, fence, id, json.data, json.len);
+    buf_reset(&journal->json);
+    put_json(&journal->json, attempt, outcome);
+    const char *json = buf_str(&journal->json);
+    if (json != NULL) {
+        journal_put_line(&journal->out, attempt->fence, attempt->id, json);
     }
-    const char *why = json.failed || journal->out.failed ? "out of memory" : NULL;
-    buf_fini(&json);
+    const char *why = json == NULL || journal->out.failed ? "out of memory" : NULL;
     if (why == NULL && journal->files[0].size + journal->files[1].size + (int64_t)journal->out.len > journal->size_max) {
         why = "it has reached journal.size_max";
     }
     if (why != NULL) {
-        journal->out.failed = false;
+        journal->out.failed = journal->json.failed = false;
         journal->out.len = before;
         tell_full(journal, why);
-        return none;
+        return -1;
+    }
+    return 0;
+}
+
+void journal_intend(struct journal *journal, const struct journal_attempt *attempt) {
+    if (journal != NULL) {
+        (void)put_down(journal, attempt, NULL);
+    }
+}
+
+struct journal_mark journal_put(struct journal *journal, const struct journal_attempt *attempt, const struct outcome *outcome) {
+    struct journal_mark none = {NULL, 0, 0};
+    if (journal == NULL || outcome->kind == OUTCOME_UNKNOWN || put_down(journal, attempt, outcome) < 0) {
+        return none; /* unknown is what it is anyway */
     }
     journal->files[journal->active].open++;
     journal->n_young++;
@@ -268,157 +287,4 @@ void journal_recorded(struct journal_mark *mark) {
     (*open)--;
     journal->files[mark->file].open--;
     mark->journal = NULL;
-}
-
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
-
-/* Both files one behind the other, ended by NUL. 0, or -1. */
-static int read_files(struct journal *journal, size_t *len_r) {
-    size_t cap = (size_t)(journal->files[0].size + journal->files[1].size), len = 0;
-    journal->text = malloc(cap + 3);
-    for (int i = 0; journal->text != NULL && i < JOURNAL_FILES; i++) {
-        size_t end = len + (size_t)journal->files[i].size;
-        off_t at = 0;
-        while (len < end) {
-            ssize_t got = pread(journal->files[i].fd, journal->text + len, end - len, at);
-            if (got <= 0) {
-                break;
-            }
-            len += (size_t)got;
-            at += got;
-        }
-        journal->text[len++] = '\n'; /* a torn last line ends here */
-    }
-    if (journal->text != NULL) {
-        journal->text[len] = '\0';
-    }
-    *len_r = len;
-    return journal->text == NULL ? -1 : 0;
-}
-
-static bool read_hex(const char *at, uint64_t *value_r) {
-    char *end = NULL;
-    char digits[HEX + 1];
-    memcpy(digits, at, HEX);
-    digits[HEX] = '\0';
-    *value_r = strtoull(digits, &end, 16);
-    return end == digits + HEX && at[HEX] == ' ';
-}
-
-/* Takes one line of `len` bytes apart in place. False where it is not whole. */
-static bool take_line(char *text, size_t len, struct journal_line *line) {
-    uint64_t sum = 0;
-    if (len <= HEAD || !read_hex(text, &sum) || !read_hex(text + HEX + 1, &line->fence) ||
-        sum != hash_bytes(text + HEX + 1, len - HEX - 1)) {
-        return false;
-    }
-    char *blank = memchr(text + HEAD, ' ', len - HEAD);
-    if (blank == NULL) {
-        return false;
-    }
-    *blank = '\0';
-    text[len] = '\0';
-    line->id = text + HEAD;
-    line->json = blank + 1;
-    return true;
-}
-
-static size_t count_lines(const char *text) {
-    size_t n = 0;
-    for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++) {
-        n++;
-    }
-    return n;
-}
-
-/* Bytes that say NUL (a block that a power failure left empty) must not end the reading. */
-static void mend_nul(char *text, size_t len) {
-    for (char *at = text; (at = memchr(at, '\0', len - (size_t)(at - text))) != NULL;) {
-        *at = '?';
-    }
-}
-
-size_t journal_load(struct journal *journal) {
-    size_t len = 0, n = 0, damaged = 0;
-    if (journal == NULL) {
-        return 0;
-    }
-    journal_flush(journal);
-    drop_lines(journal);
-    journal->loaded = true;
-    if (read_files(journal, &len) < 0) {
-        log_error("journal: no memory to read it");
-        return 0;
-    }
-    mend_nul(journal->text, len);
-    journal->block = calloc(count_lines(journal->text) + 1, sizeof *journal->block);
-    for (char *at = journal->text, *end; journal->block != NULL && (end = memchr(at, '\n', len - (size_t)(at - journal->text))) != NULL;
-         at = end + 1) {
-        struct journal_line *line = &journal->block[n], *known = NULL;
-        if (!take_line(at, (size_t)(end - at), line)) {
-            damaged += end > at;
-            continue;
-        }
-        HASH_FIND(hh, journal->lines, &line->fence, sizeof line->fence, known);
-        if (known == NULL) {
-            HASH_ADD(hh, journal->lines, fence, sizeof line->fence, line);
-            n++;
-        }
-    }
-    if (damaged > 0) {
-        log_warning("journal: %zu lines were torn or damaged and are left out", damaged);
-    }
-    return n;
-}
-
-size_t journal_ids(const struct journal *journal, const char **ids_r, uint64_t *fences_r) {
-    size_t n = 0;
-    const struct journal_line *line, *next;
-    if (journal == NULL) {
-        return 0;
-    }
-    HASH_ITER(hh, journal->lines, line, next) {
-        ids_r[n] = line->id;
-        fences_r[n++] = line->fence;
-    }
-    return n;
-}
-
-static struct journal_line *find_line(const struct journal *journal, uint64_t fence) {
-    struct journal_line *line = NULL;
-    if (journal != NULL) {
-        HASH_FIND(hh, journal->lines, &fence, sizeof fence, line);
-    }
-    return line;
-}
-
-static void copy_text(char *out, size_t cap, const json_t *root, const char *name) {
-    const char *text = json_string_value(json_object_get(root, name));
-    (void)snprintf(out, cap, "%s", text == NULL ? "" : text);
-}
-
-int journal_find(const struct journal *journal, const char *id, uint64_t fence, struct outcome *outcome_r) {
-    const struct journal_line *line = find_line(journal, fence);
-    json_t *root = line == NULL || strcmp(line->id, id) != 0 ? NULL : json_loads(line->json, 0, NULL);
-    json_int_t kind = json_integer_value(json_object_get(root, "kind"));
-    json_int_t blame = json_integer_value(json_object_get(root, "blame"));
-    if (root == NULL || kind < OUTCOME_SENT || kind >= OUTCOME_UNKNOWN || blame < BLAME_NONE || blame > BLAME_ACCOUNT) {
-        json_decref(root);
-        return 0;
-    }
-    *outcome_r = (struct outcome){.kind = (enum outcome_kind)kind,
-                                  .blame = (enum outcome_blame)blame,
-                                  .retry_after_ms = json_integer_value(json_object_get(root, "retry_after_ms"))};
-    copy_text(outcome_r->code, sizeof outcome_r->code, root, "code");
-    copy_text(outcome_r->ref, sizeof outcome_r->ref, root, "ref");
-    (void)snprintf(outcome_r->reason, sizeof outcome_r->reason, "the gateway had answered; Redis was away before it was recorded");
-    json_decref(root);
-    return 1;
-}
-
-void journal_forget(struct journal *journal, uint64_t fence) {
-    struct journal_line *line = find_line(journal, fence);
-    if (line != NULL) {
-        HASH_DEL(journal->lines, line);
-    }
 }

@@ -1,4 +1,4 @@
-/* journal_inside: what journal.c and journal_sync.c share. Nobody else includes it. */
+/* journal_inside: what journal.c, journal_read.c and journal_sync.c share. Nobody else includes it. */
 #ifndef REACH_DISPATCHER_JOURNAL_INSIDE_H
 #define REACH_DISPATCHER_JOURNAL_INSIDE_H
 
@@ -12,11 +12,24 @@ struct event;
 
 enum { JOURNAL_FILES = 2 };
 
-/* An answer found in a file. */
+enum { JOURNAL_HEX = 16, JOURNAL_HEAD = JOURNAL_HEX + 1 + JOURNAL_HEX + 1 }; /* "<sum> <token> " */
+
+/* An attempt found in a file; strings in journal->text. */
 struct journal_line {
     uint64_t fence;
-    const char *id;   /* in journal->text */
-    const char *json; /* the same */
+    const char *id;
+    const char *answer; /* JSON; NULL: only the intent was found */
+    const char *intent; /* JSON; NULL: only the answer */
+    UT_hash_handle hh;
+    struct journal_notice *notice;
+    struct journal_line *next; /* of the same notice */
+    struct journal_line *prev;
+};
+
+/* A notice that lines were found of. */
+struct journal_notice {
+    const char *id;
+    struct journal_line *lines;
     UT_hash_handle hh;
 };
 
@@ -40,9 +53,10 @@ struct journal {
     int lock_fd;
     struct journal_file files[JOURNAL_FILES];
     unsigned active;
-    struct buf out; /* put down, not written yet */
-    bool told_full; /* or broken: told once */
-    bool loaded;    /* journal_load() knows what the files hold */
+    struct buf out;  /* put down, not written yet */
+    struct buf json; /* scratch */
+    bool told_full;  /* or broken: told once */
+    bool loaded;     /* journal_load() knows what the files hold */
     int64_t changed_at_size;
 
     /* how old what is open is, in ticks of the timer */
@@ -55,9 +69,17 @@ struct journal {
 
     /* what journal_load() has found */
     char *text;
-    struct journal_line *lines; /* by fence */
-    struct journal_line *block; /* all of them, in one allocation */
+    struct journal_line *lines;     /* by fence */
+    struct journal_line *block;     /* all of them, in one allocation */
+    struct journal_notice *notices; /* by id */
+    struct journal_notice *notices_block;
 };
+
+/* Puts one whole line into `out`; where that fails, out->failed says so. */
+void journal_put_line(struct buf *out, uint64_t fence, const char *id, const char *json);
+
+/* What journal_load() has found is given back. */
+void journal_drop_lines(struct journal *journal);
 
 /* 0 or -1 with *err. */
 int journal_sync_init(struct journal *journal, struct err *err);

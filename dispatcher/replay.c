@@ -4,13 +4,15 @@
  *   as if it were due: work_resume() asks the journal, and the known outcome is recorded
  *
  * That happens at every connection, not only at the start: a Redis that was killed, or a replica that was promoted, may have lost results
- * that it had answered, and the journal still holds them.
+ * that it had answered, and the journal still holds them. It may have lost intents too. Such a line stays where it can be found: when the
+ * notice comes by, as a new job or from an earlier state, work_regain() takes the attempt into its record.
  *
- * Guarantees: a notice whose record has another token or state is left alone, so replaying twice, or beside another reachd, changes
+ * Guarantees: a notice whose record has moved on is left alone, so replaying twice, or beside another reachd, changes
  * nothing; a notice that this worker has in its hands is left to it. A notice in its first attempt has no kept job: it comes by itself,
  * with its stream entry, when this consumer reads its own pending entries again, and is resumed in the same way.
  * What Redis has lost more of than a result is told, notice by notice (F21).
- * Fails: for want of memory; then those notices come back after their lease and are resumed in the same way. */
+ * Fails: for want of memory; then those notices come back after their lease and are resumed in the same way. Does not: tell another reachd,
+ * which may be the one that takes up what was lost; it sends a second copy with the same key. */
 #include "dispatcher/replay.h"
 
 #include "base/log.h"
@@ -34,16 +36,28 @@ static void batch_free(struct batch *batch) {
     free(batch);
 }
 
-/* A Redis that was put back in time (a stale replica was promoted, its last second was lost) may not even have the intent any more. The
- * notice is worked on from its earlier state, and the message goes out again, under the same key. */
+/* A Redis that was put back in time (a stale replica was promoted, its last second was lost) may not even have the intent any more. */
 static void tell_lost_intent(struct worker *w, const char *id, uint64_t fence) {
     struct outcome outcome;
-    int64_t retention_ms = w->place.settings->redis.retention_ms;
-    int64_t age_ms = clock_wall_ms(w->place.clock) - queue_fence_at_ms(fence);
-    bool may_be_archived = retention_ms > 0 && age_ms >= retention_ms;
-    if (!may_be_archived && journal_find(w->place.journal, id, fence, &outcome) == 1 && outcome.kind == OUTCOME_SENT) {
-        log_warning("notice %s: it was sent, but Redis has lost the record of that; a second copy with the same key may follow", id);
+    if (journal_find(w->place.journal, id, fence, &outcome) == 1 && outcome.kind == OUTCOME_SENT) {
+        log_warning("notice %s: it was sent, but Redis has lost the record of that; it goes on from there when this reachd takes it up, "
+                    "another one would send a second copy with the same key",
+                    id);
     }
+}
+
+enum found { DEALT_WITH, IN_THE_AIR, LOST };
+
+static enum found judge(const struct worker *w, const struct queue_record *held, uint64_t fence) {
+    int64_t retention_ms = w->place.settings->redis.retention_ms;
+    if (!held->found) {
+        bool may_be_archived = retention_ms > 0 && clock_wall_ms(w->place.clock) - queue_fence_at_ms(fence) >= retention_ms;
+        return may_be_archived ? DEALT_WITH : LOST;
+    }
+    if (held->state == NOTICE_SENDING && held->fence == fence) {
+        return IN_THE_AIR;
+    }
+    return notice_state_final(held->state) || held->fence >= fence ? DEALT_WITH : LOST;
 }
 
 /* What is left to do is the due work among what was found; the rest is settled, or comes with its stream entry. */
@@ -54,17 +68,22 @@ static void on_found(void *ctx, const struct queue_found *found, size_t n, struc
     size_t n_due = 0;
     for (size_t i = 0; due != NULL && i < n; i++) {
         const struct queue_record *held = &found[i].held;
-        if (!held->found || held->fence < batch->fences[i]) {
+        struct outcome outcome;
+        enum found what = judge(w, held, batch->fences[i]);
+        if (what == IN_THE_AIR && journal_find(w->place.journal, batch->ids[i], batch->fences[i], &outcome) == 0) {
+            what = DEALT_WITH; /* unknown: it comes back after its lease */
+        }
+        if (what == DEALT_WITH) {
+            journal_forget(w->place.journal, batch->fences[i]);
+        } else if (what == LOST) {
             tell_lost_intent(w, batch->ids[i], batch->fences[i]);
         }
-        if (!held->found || held->state != NOTICE_SENDING || held->fence != batch->fences[i]) {
-            journal_forget(w->place.journal, batch->fences[i]);
-        } else if (held->job != NULL) {
+        if (what != DEALT_WITH && held->found && held->job != NULL) {
             due[n_due++] = (struct queue_due){batch->ids[i], *held};
         }
     }
     if (n_due > 0) {
-        log_notice("%zu outcomes that Redis had not recorded are taken from the journal", n_due);
+        log_notice("%zu attempts that Redis has not recorded are taken from the journal", n_due);
         intake_on_due(w, due, n_due, arena_take);
     } else {
         arena_fini(arena_take);
@@ -91,8 +110,7 @@ static struct batch *batch_new(struct worker *w, const char *const *ids, const u
     batch->worker = w;
     for (; *at < n && batch->n < LOOK_UP_MAX; ++*at) {
         if (worker_find(w, ids[*at]) != NULL) {
-            journal_forget(w->place.journal, fences[*at]);
-            continue;
+            continue; /* what it knows is newer; where its record is lost, it is dropped, and regained when it comes back */
         }
         batch->ids[batch->n] = arena_strdup(&batch->arena, ids[*at]);
         batch->fences[batch->n] = fences[*at];

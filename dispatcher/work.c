@@ -1,12 +1,15 @@
 /* work: see work.h. The beginning and the end of one notice in a worker's hands; the decision itself is in decide.c.
  *
  * Guarantees: everything a notice needs while it is here lives in its own arena and is given back in one step; a notice that
- * was being sent when its worker died is taken up with that attempt's outcome `unknown`, so the plan resends under the same key.
+ * was being sent when its worker died is taken up with that attempt's outcome `unknown`, so the plan resends under the same key. What
+ * the journal knows of an attempt and Redis does not (any more) is taken from there: a Redis with appendfsync everysec that is killed
+ * while its disk is slow has answered intents and results that are gone, and nothing is sent twice for that.
  *
  * Does not: talk to Redis or to a gateway. */
 #include "dispatcher/work.h"
 
 #include "base/log.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -215,16 +218,40 @@ static struct record_try *try_in_the_air(struct work *work) {
     return NULL;
 }
 
+struct journal_attempt work_journal_attempt(const struct work *work, const struct record_try *t) {
+    return (struct journal_attempt){.id = work->id,
+                                    .fence = work->fence,
+                                    .digest = work->record.digest,
+                                    .step = t->plan.step,
+                                    .contact_key = t->plan.contact_key,
+                                    .number = t->plan.attempts,
+                                    .channel = t->channel,
+                                    .gateway = t->gateway,
+                                    .early_warning = t->plan.early_warning};
+}
+
+/* What was found in the journal stands in it anew, until Redis has it. */
+static void keep_in_journal(struct work *work, const struct work_place *place, const struct journal_attempt *attempt,
+                            const struct outcome *outcome) {
+    struct journal_mark mark = journal_put(place->journal, attempt, outcome);
+    journal_recorded(&work->mark);
+    work->mark = mark;
+}
+
+static uint32_t random_of(uint64_t fence) {
+    return (uint32_t)fence * 2654435761U; /* spreads counters over 32 bits */
+}
+
 /* The notice was being sent when its worker, or Redis, was lost. The token says that this very attempt is meant. */
 static int resume_sending(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
     struct record_try *t = try_in_the_air(work);
     struct outcome outcome;
     if (t != NULL && journal_find(place->journal, work->id, work->fence, &outcome) == 1) {
-        work->mark = journal_put(place->journal, work->id, work->fence, &outcome);
+        struct journal_attempt attempt = work_journal_attempt(work, t);
+        keep_in_journal(work, place, &attempt, &outcome);
         journal_forget(place->journal, work->fence);
         log_info("notice %s: %s, by the journal: Redis had not recorded it", work->id, outcome_name(outcome.kind));
-        uint32_t random = (uint32_t)work->fence * 2654435761U; /* spreads counters over 32 bits */
-        return take_down(work, place, t, &outcome, (struct answered){t->gateway, false, now_ms, random}, err);
+        return take_down(work, place, t, &outcome, (struct answered){t->gateway, false, now_ms, random_of(work->fence)}, err);
     }
     if (t != NULL) {
         work_doubt(work, place, t, 0, now_ms); /* nobody will tell what became of it: no backoff */
@@ -253,4 +280,89 @@ int work_resume(struct work *work, const struct work_place *place, const struct 
         work->route = &place->routes[0];
     }
     return held->state == NOTICE_SENDING ? resume_sending(work, place, now_ms, err) : 0;
+}
+
+/* ---- what Redis has lost ------------------------------------------------------------------------------------------- */
+
+/* A notice has few attempts at which a message went out. The journal is for what was lost lately: an id that is used again after that is
+ * another notice. */
+enum { KNOWN_MAX = 32, LOST_MAX_MS = 24 * 3600 * 1000 };
+
+static bool is_lost(const struct work *work, const struct journal_attempt *attempt, int64_t now_ms) {
+    const struct record *record = &work->record;
+    if (record->digest == NULL || strncmp(record->digest, attempt->digest, JOURNAL_DIGEST) != 0 ||
+        now_ms - queue_fence_at_ms(attempt->fence) > LOST_MAX_MS) {
+        return false;
+    }
+    for (size_t i = 0; i < record->n_tries; i++) {
+        const struct plan_try *t = &record->tries[i].plan;
+        if (t->step == attempt->step && strcmp(t->contact_key, attempt->contact_key) == 0) {
+            return t->attempts < attempt->number;
+        }
+    }
+    return true;
+}
+
+/* The address of the try, masked, where the customer still has it. */
+static const char *masked_address(struct work *work, const char *contact_key) {
+    for (size_t i = 0; i < work->reach.n_contacts; i++) {
+        const struct contact *contact = &work->document.job.customer.contacts[i];
+        char key[17], masked[160];
+        plan_contact_key(contact->channel, work->reach.contacts[i].canonical, key);
+        if (strcmp(key, contact_key) == 0) {
+            return arena_strdup(&work->arena, text_mask_address(contact->address, masked, sizeof masked));
+        }
+    }
+    return NULL;
+}
+
+/* The intent as it was. NULL with *err. */
+static struct record_try *intend_again(struct work *work, const struct journal_attempt *attempt, struct err *err) {
+    struct record_try *t = record_try_get(&work->record, &work->arena, attempt->step, attempt->contact_key);
+    if (t == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    t->channel = attempt->channel;
+    t->to = t->to != NULL ? t->to : masked_address(work, attempt->contact_key);
+    t->plan.early_warning = attempt->early_warning;
+    t->plan.attempts = attempt->number - 1;
+    if (work->state == NOTICE_ACCEPTED && work_event(work, LIFE_PLAN, err) < 0) {
+        return NULL;
+    }
+    return work_start_try(work, t, attempt->gateway, queue_fence_at_ms(attempt->fence), err) < 0 ? NULL : t;
+}
+
+static int regain(struct work *work, const struct work_place *place, const struct journal_known *known, int64_t now_ms, struct err *err) {
+    const struct journal_attempt *attempt = &known->attempt;
+    struct record_try *t = intend_again(work, attempt, err);
+    if (t == NULL) {
+        return -1;
+    }
+    log_warning("notice %s: %s, by the journal: Redis has lost the record of that", work->id, known->is_open ? "perhaps sent" : "sent");
+    if (!known->is_open) {
+        keep_in_journal(work, place, attempt, &known->outcome);
+        return take_down(work, place, t, &known->outcome, (struct answered){t->gateway, false, now_ms, random_of(attempt->fence)}, err);
+    }
+    journal_intend(place->journal, attempt);
+    work_doubt(work, place, t, 0, now_ms);
+    t->why = "Redis and the worker were lost while it was being sent: it may or may not have gone out";
+    if (record_log(&work->record, &work->arena, now_ms, "unknown", t->why) < 0) {
+        return err_no_memory(err);
+    }
+    return work_event(work, LIFE_OUTCOME_UNKNOWN, err);
+}
+
+int work_regain(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
+    struct journal_known known[KNOWN_MAX];
+    if (notice_state_final(work->state)) {
+        return 0;
+    }
+    size_t n = journal_attempts(place->journal, work->id, known, KNOWN_MAX, &work->arena);
+    for (size_t i = 0; i < n; i++) {
+        if (is_lost(work, &known[i].attempt, now_ms) && regain(work, place, &known[i], now_ms, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
 }

@@ -10,6 +10,7 @@
 #include "dispatcher/evidence.h"
 #include "dispatcher/gateways.h"
 #include "dispatcher/job.h"
+#include "dispatcher/journal.h"
 #include "dispatcher/record.h"
 #include "dispatcher/settings.h"
 #include "queue/queue.h"
@@ -166,6 +167,17 @@ void work_undo(struct work *work);
 /* Takes down what the attempt gave. `random` in [0, 2^32) spreads retries. */
 int work_outcome(struct work *work, const struct work_place *place, const struct outcome *outcome, int64_t now_ms, uint32_t random,
                  struct err *err);
+
+/* The attempt that a try of this work is at, as the journal has it. */
+struct journal_attempt work_journal_attempt(const struct work *work, const struct record_try *t);
+
+/* Takes attempts into the record that the journal knows of and the record does not: Redis had answered their intents, and has lost them.
+ * What was sent counts as sent; what may have gone out is unknown and goes out under the same key, if the policy says so. With work->reach,
+ * if it was asked. 0, or -1 with *err. */
+int work_regain(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err);
+
+/* Begins an attempt in the record: the try counts it, the notice is `sending`. 0, or -1 with *err. */
+int work_start_try(struct work *work, struct record_try *t, const char *gateway, int64_t at_ms, struct err *err);
 
 /* Notes in the record which accounts the notice keeps on hold and which of them it may clear. Needs work->reach. 0, or -1 with *err. */
 int work_note_accounts(struct work *work, const struct work_place *place, struct err *err);

@@ -134,7 +134,7 @@ static void check_drained(struct worker *w) {
 
 /* ---- sending ------------------------------------------------------------------------------------------------------- */
 
-/* An outcome for work that never reached a driver. It goes through the same door as every other, on the next turn. */
+/* Every outcome goes through this door; the change that records it is made on the next turn. */
 static void take_outcome(struct work *work, const struct outcome *outcome) {
     struct worker *w = work->owner;
     struct err err;
@@ -147,6 +147,15 @@ static void take_outcome(struct work *work, const struct outcome *outcome) {
     worker_make_ready(w, work);
 }
 
+/* What is answered stands in the journal before Redis is told. A banner is shown by the change that records it, so without that change it
+ * is not sent. */
+static void note_answer(struct worker *w, struct work *work, const struct outcome *outcome) {
+    if (work->banner == NULL) {
+        struct journal_attempt attempt = work_journal_attempt(work, &work->record.tries[work->try_index]);
+        work->mark = journal_put(w->place.journal, &attempt, outcome);
+    }
+}
+
 static void on_outcome(void *ctx, const struct outcome *outcome) {
     struct work *work = ctx;
     struct worker *w = work->owner;
@@ -157,9 +166,7 @@ static void on_outcome(void *ctx, const struct outcome *outcome) {
         log_info("notice %s: %s by %s (%s): %s", work->id, outcome_name(outcome->kind), gateways_name(w->place.gateways, work->gateway),
                  outcome->code, outcome->reason);
     }
-    if (work->banner == NULL) { /* a banner is shown by the change that records it, so without that change it is not sent */
-        work->mark = journal_put(w->place.journal, work->id, work->fence, outcome);
-    }
+    note_answer(w, work, outcome);
     take_outcome(work, outcome);
 }
 
@@ -184,20 +191,32 @@ static bool still_allowed(const struct work *work, const struct worker *w, struc
     return true;
 }
 
+/* The intent of what may go now is put down in the journal: a Redis that is killed may lose the one it has answered. False where it may
+ * not go. */
+static bool may_go(struct worker *w, struct work *work) {
+    struct outcome outcome;
+    if (!still_allowed(work, w, &outcome)) {
+        work_leave_place(work, &w->place);
+        take_outcome(work, &outcome);
+        return false;
+    }
+    if (!channel_traits(work->document.job.customer.contacts[work->action.contact].channel)->passive) {
+        struct journal_attempt attempt = work_journal_attempt(work, &work->record.tries[work->try_index]);
+        journal_intend(w->place.journal, &attempt);
+    }
+    return true;
+}
+
 static void send_now(struct worker *w, struct work *work) {
     struct outcome outcome;
     struct err err;
     work->message.attempt = work->fence;
-    if (!still_allowed(work, w, &outcome)) {
-        work_leave_place(work, &w->place);
-        take_outcome(work, &outcome);
-        return;
-    }
     work->sent_mono_ms = clock_mono_ms(w->place.clock);
     if (gateways_send(w->place.gateways, work->gateway, &work->message, work->not_after_mono_ms, on_outcome, work, &err) < 0) {
         outcome_set(&outcome, OUTCOME_RETRY, BLAME_GATEWAY, NULL, "not taken by the gateway: %s", err.text);
         work->has_place = false;
         gateways_done(w->place.gateways, work->gateway, work->probe, &outcome, 0, clock_wall_ms(w->place.clock));
+        note_answer(w, work, &outcome);
         take_outcome(work, &outcome);
     }
 }
@@ -209,6 +228,7 @@ struct apply {
     struct apply *prev; /* all that have no answer yet: the queue answers no more once it is closed */
     struct apply *next;
     size_t n;
+    size_t n_to_send; /* once answered: the first so many */
     struct work *works[];
 };
 
@@ -221,51 +241,67 @@ static void note_wait(struct worker *w, const struct work *work) {
     waits_add(&w->waits, work->entry.lane, wait_ms, clock_wall_ms(w->place.clock));
 }
 
-static void on_applied_one(struct worker *w, struct work *work, enum queue_result result) {
+/* True where its message is to be sent now. */
+static bool on_applied_one(struct worker *w, struct work *work, enum queue_result result) {
     if (result == QUEUE_STALE) {
-        log_notice("notice %s: another worker has it; left alone", work->id);
+        log_notice("notice %s: another worker has it, or Redis has lost it; left alone", work->id);
         worker_drop(w, work);
-        return;
+        return false;
     }
     if (result == QUEUE_MOVED) {
         log_info("notice %s: the contact book has changed since it was planned; it is planned again", work->id);
         work_leave_place(work, &w->place);
         work_undo(work);
         worker_make_ready(w, work);
-        return;
+        return false;
     }
     if (work->fence == 0 && work->entry.not_after_ms > 0) {
         note_wait(w, work);
     }
     work->applied = true;
     journal_recorded(&work->mark);
+    journal_forget_notice(w->place.journal, work->id);
     work->fence = work->change.fence;
     work->stored = work->change.state;
     work->has_entry = work->has_entry && work->change.ack == NULL;
     work->job_kept = work->job_kept || work->change.job_action == QUEUE_JOB_STORE;
     buf_reset(&work->counts);
     if (work->next == WORK_SEND) {
-        send_now(w, work);
-    } else {
-        worker_drop(w, work);
+        return may_go(w, work);
+    }
+    worker_drop(w, work);
+    return false;
+}
+
+/* Takes down what became of a batch's changes; those whose messages are to be sent now are left at its front. */
+static void take_results(struct apply *apply, const enum queue_result *results, size_t n, const struct err *err) {
+    struct worker *w = apply->worker;
+    bool look_again = false;
+    for (size_t i = 0; i < n; i++) {
+        struct work *work = apply->works[i];
+        if (results == NULL) {
+            log_error("notice %s: its change was refused by Redis: %s", work->id, err->text);
+            look_again = look_again || work->mark.journal != NULL;
+            worker_drop(w, work);
+            continue;
+        }
+        look_again = look_again || (results[i] == QUEUE_STALE && work->fence != 0);
+        if (on_applied_one(w, work, results[i])) {
+            apply->works[apply->n_to_send++] = work;
+        }
+    }
+    if (look_again) {
+        (void)journal_load(w->place.journal); /* whoever takes them up again finds what the gateways have answered */
     }
 }
 
 static void on_applied(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
     struct apply *apply = ctx;
     struct worker *w = apply->worker;
-    bool refused = false;
-    for (size_t i = 0; i < n; i++) {
-        if (results == NULL) {
-            log_error("notice %s: its change was refused by Redis: %s", apply->works[i]->id, err->text);
-            refused = refused || apply->works[i]->mark.journal != NULL;
-            worker_drop(w, apply->works[i]);
-        } else {
-            on_applied_one(w, apply->works[i], results[i]);
-        }
-    }
-    if (refused) {
-        (void)journal_load(w->place.journal); /* whoever takes them up again finds what the gateways have answered */
+    take_results(apply, results, n, err);
+    journal_flush(w->place.journal);
+    for (size_t i = 0; i < apply->n_to_send; i++) {
+        send_now(w, apply->works[i]);
     }
     gateways_flush(w->place.gateways);
     DL_DELETE(w->applies, apply);
@@ -470,7 +506,8 @@ static int load_place(struct worker *w, const struct settings *settings, struct 
 /* What an attempt of an earlier reachd came to: the journal knows it from now on. */
 static void remember(void *ctx, const char *notice_id, uint64_t attempt, const struct outcome *outcome) {
     const struct worker *w = ctx;
-    struct journal_mark mark = journal_put(w->place.journal, notice_id, attempt, outcome);
+    struct journal_attempt which = {.id = notice_id, .fence = attempt};
+    struct journal_mark mark = journal_put(w->place.journal, &which, outcome);
     journal_recorded(&mark);
 }
 

@@ -66,7 +66,7 @@ static struct outcome outcome_of(enum outcome_kind kind, const char *reason) {
 
 static void put(struct journal *journal, const char *id, uint64_t fence, struct journal_mark *mark) {
     struct outcome outcome = outcome_of(OUTCOME_SENT, "250 \"queued\" as 1");
-    *mark = journal_put(journal, id, fence, &outcome);
+    *mark = journal_put(journal, &(struct journal_attempt){.id = id, .fence = fence}, &outcome);
 }
 
 static bool knows(const struct journal *journal, const char *id, uint64_t fence) {
@@ -82,8 +82,8 @@ static void what_was_put_down_is_found_after_the_process_was_killed(void **state
         struct event_base *own = event_base_new();
         struct journal *journal = journal_open(own, &settings, "w1", &err);
         struct outcome sent = outcome_of(OUTCOME_SENT, "250 \"queued\" as 1"), rejected = outcome_of(OUTCOME_REJECTED, "no such mailbox");
-        (void)journal_put(journal, "n1", 0xabcULL << 40 | 7, &sent);
-        (void)journal_put(journal, "n2", 8, &rejected);
+        (void)journal_put(journal, &(struct journal_attempt){.id = "n1", .fence = 0xabcULL << 40 | 7}, &sent);
+        (void)journal_put(journal, &(struct journal_attempt){.id = "n2", .fence = 8}, &rejected);
         journal_flush(journal);
         (void)kill(getpid(), SIGKILL);
     }
@@ -124,7 +124,7 @@ static void an_unknown_outcome_is_not_put_down(void **state) {
     (void)state;
     struct journal *journal = open_it();
     struct outcome outcome = outcome_of(OUTCOME_UNKNOWN, "dropped");
-    assert_null(journal_put(journal, "n1", 7, &outcome).journal);
+    assert_null(journal_put(journal, &(struct journal_attempt){.id = "n1", .fence = 7}, &outcome).journal);
     assert_int_equal(journal_load(journal), 0);
     journal_close(journal);
 }
@@ -289,10 +289,111 @@ static void a_directory_that_cannot_be_written_is_told(void **state) {
     journal_close(open_it());
 }
 
+static struct journal_attempt attempt_of(const char *id, uint64_t fence, uint32_t number) {
+    return (struct journal_attempt){.id = id,
+                                    .fence = fence,
+                                    .digest = "0123456789abcdef-and-more",
+                                    .step = 2,
+                                    .contact_key = "fedcba9876543210",
+                                    .number = number,
+                                    .channel = "email",
+                                    .gateway = "mail \"main\"",
+                                    .early_warning = number == 1};
+}
+
+static void put_attempt(struct journal *journal, const char *id, uint64_t fence, uint32_t number, enum outcome_kind kind) {
+    struct journal_attempt attempt = attempt_of(id, fence, number);
+    struct outcome outcome = outcome_of(kind, "as it says");
+    struct journal_mark mark = journal_put(journal, &attempt, &outcome);
+    journal_recorded(&mark);
+}
+
+static void intend(struct journal *journal, const char *id, uint64_t fence, uint32_t number) {
+    struct journal_attempt attempt = attempt_of(id, fence, number);
+    journal_intend(journal, &attempt);
+}
+
+/* What did not go out is not among them; what may have gone out, or did, is. */
+static void the_attempts_of_a_notice_are_found_with_what_is_known_of_them(void **state) {
+    (void)state;
+    struct journal *journal = open_it();
+    struct journal_known known[4];
+    struct arena arena = ARENA_INIT;
+    intend(journal, "n1", 30, 3);
+    intend(journal, "n1", 10, 1);
+    put_attempt(journal, "n1", 10, 1, OUTCOME_SENT);
+    intend(journal, "n1", 20, 2);
+    put_attempt(journal, "n1", 20, 2, OUTCOME_REJECTED);
+    intend(journal, "n2", 40, 1);
+    assert_int_equal(journal_load(journal), 4);
+    assert_int_equal(journal_attempts(journal, "n1", known, 4, &arena), 2);
+    assert_int_equal(known[0].attempt.fence, 10);
+    assert_false(known[0].is_open);
+    assert_int_equal(known[0].outcome.kind, OUTCOME_SENT);
+    assert_string_equal(known[0].outcome.ref, "ref-1");
+    assert_true(known[0].attempt.early_warning);
+    assert_int_equal(known[1].attempt.fence, 30);
+    assert_true(known[1].is_open);
+    assert_string_equal(known[1].attempt.id, "n1");
+    assert_string_equal(known[1].attempt.digest, "0123456789abcdef");
+    assert_int_equal(known[1].attempt.step, 2);
+    assert_string_equal(known[1].attempt.contact_key, "fedcba9876543210");
+    assert_int_equal(known[1].attempt.number, 3);
+    assert_string_equal(known[1].attempt.channel, "email");
+    assert_string_equal(known[1].attempt.gateway, "mail \"main\"");
+    assert_false(known[1].attempt.early_warning);
+    assert_false(knows(journal, "n1", 30)); /* an intent is no answer */
+    assert_int_equal(journal_attempts(journal, "n1", known, 1, &arena), 1);
+    assert_int_equal(journal_attempts(journal, "nobody", known, 4, &arena), 0);
+    journal_forget_notice(journal, "n1");
+    assert_int_equal(journal_attempts(journal, "n1", known, 4, &arena), 0);
+    assert_int_equal(journal_attempts(journal, "n2", known, 4, &arena), 1);
+    arena_fini(&arena);
+    journal_close(journal);
+}
+
+/* An answer that a gateway's own file has kept says nothing of the attempt: its intent does. */
+static void an_answer_without_its_attempt_is_told_by_the_intent(void **state) {
+    (void)state;
+    struct journal *journal = open_it();
+    struct journal_mark mark;
+    struct journal_known known[2];
+    struct arena arena = ARENA_INIT;
+    put(journal, "n1", 10, &mark);
+    put(journal, "n2", 20, &mark);
+    intend(journal, "n1", 10, 7);
+    (void)journal_load(journal);
+    assert_int_equal(journal_attempts(journal, "n1", known, 2, &arena), 1);
+    assert_false(known[0].is_open);
+    assert_int_equal(known[0].attempt.number, 7);
+    assert_int_equal(journal_attempts(journal, "n2", known, 2, &arena), 0);
+    arena_fini(&arena);
+    journal_close(journal);
+}
+
+/* Intents are not waited for: they neither keep a file from being emptied nor a disk busy. */
+static void intents_alone_keep_nothing_open(void **state) {
+    (void)state;
+    struct journal *journal = open_it();
+    for (uint64_t i = 1; i < 3000; i++) {
+        intend(journal, "n", i, 1);
+        journal_flush(journal);
+        assert_true(size_of_both() <= 65536);
+    }
+    assert_true(journal_is_synced(journal));
+    (void)journal_load(journal);
+    assert_false(knows(journal, "n", 2999));
+    struct journal_known known[1];
+    struct arena arena = ARENA_INIT;
+    assert_int_equal(journal_attempts(journal, "n", known, 1, &arena), 1);
+    arena_fini(&arena);
+    journal_close(journal);
+}
+
 static void without_a_journal_nothing_is_kept_or_found(void **state) {
     (void)state;
     struct outcome outcome = outcome_of(OUTCOME_SENT, "ok");
-    struct journal_mark mark = journal_put(NULL, "n1", 1, &outcome);
+    struct journal_mark mark = journal_put(NULL, &(struct journal_attempt){.id = "n1", .fence = 1}, &outcome);
     journal_flush(NULL);
     journal_recorded(&mark);
     assert_int_equal(journal_load(NULL), 0);
@@ -316,6 +417,9 @@ int main(void) {
         TEST(what_redis_leaves_unrecorded_is_synced_and_what_it_records_is_not_waited_for),
         TEST(two_of_one_name_do_not_share_it),
         TEST(a_directory_that_cannot_be_written_is_told),
+        TEST(the_attempts_of_a_notice_are_found_with_what_is_known_of_them),
+        TEST(an_answer_without_its_attempt_is_told_by_the_intent),
+        TEST(intents_alone_keep_nothing_open),
         TEST(without_a_journal_nothing_is_kept_or_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
