@@ -144,6 +144,7 @@ static int finish_change(struct work *work, const struct work_place *place, int6
         keep_job(work);
     }
     add_news(work, now_ms);
+    change->from = work->has_entry && work->fence == 0 ? &work->entry : NULL;
     change->not_after_ms = work->has_entry && work->fence == 0 ? work->entry.not_after_ms : 0;
     change->ack = work->has_entry && !first_attempt ? &work->entry : NULL;
     if (work->banner != NULL) {

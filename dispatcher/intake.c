@@ -355,6 +355,26 @@ static int check_entry(struct worker *w, struct work *work, struct err *why) {
     return work_parse(work, w->place.rules, &work->id, why);
 }
 
+/* The same job, in hand already: whether this is a duplicate is seen when Redis has that one. What is in hand may turn out to be lost, and
+ * then this is what the notice is made of. */
+static bool is_repetition(const struct work *work, const struct work *same) {
+    return same->has_entry && work->document.type == JOB_NOTICE && same->document.type == JOB_NOTICE &&
+           strcmp(work->document.digest, same->document.digest) == 0;
+}
+
+void intake_repetitions(struct worker *w, struct work *work, bool recorded) {
+    struct work *next = NULL;
+    for (struct work *again = work->repetitions; again != NULL; again = next) {
+        next = again->next_in_list;
+        if (recorded) {
+            refuse_same_id(w, again, false, work->document.digest);
+        } else {
+            worker_follow(w, work, again);
+        }
+    }
+    work->repetitions = NULL;
+}
+
 static void take_entry(struct worker *w, const struct queue_entry *entry, struct intake_batch *batch) {
     struct err why;
     struct work *work = work_of_entry(entry);
@@ -380,6 +400,9 @@ static void take_entry(struct worker *w, const struct queue_entry *entry, struct
         batch->works[batch->n++] = work;
     } else if (same->has_entry && strcmp(same->entry.stream_id, work->entry.stream_id) == 0) {
         work_free(work); /* handed out again after a reconnect while it is still in our hands */
+    } else if (is_repetition(work, same)) {
+        work->next_in_list = same->repetitions;
+        same->repetitions = work;
     } else if (same->has_entry && same->document.type == JOB_NOTICE && work->document.type == JOB_NOTICE) {
         refuse_same_id(w, work, false, same->document.digest);
     } else {

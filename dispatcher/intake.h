@@ -22,6 +22,10 @@ void intake_control(struct worker *worker, struct work *work_take);
 /* Has one active work that is not from the stream looked up and taken on. */
 void intake_look_up(struct worker *worker, struct work *work);
 
+/* What came of an active work that the same job has come again for: it is recorded, so the others are duplicates; or it leaves before it is
+ * (again), and they follow it. */
+void intake_repetitions(struct worker *worker, struct work *work, bool recorded);
+
 /* Writes what was refused since the last flush in one round trip. */
 void intake_flush_refusals(struct worker *worker);
 

@@ -34,6 +34,11 @@ void work_free(struct work *work) {
         return;
     }
     journal_recorded(&work->mark);
+    while (work->repetitions != NULL) {
+        struct work *next = work->repetitions->next_in_list;
+        work_free(work->repetitions);
+        work->repetitions = next;
+    }
     job_document_fini(&work->document);
     buf_fini(&work->record_text);
     buf_fini(&work->event);

@@ -129,6 +129,7 @@ struct work {
     void *owner;                 /* struct worker */
     struct work *next_in_list;   /* ready list; the next one that waits for the same notice */
     int64_t known_by_mono_ms;    /* a request about an unknown notice: until when it waits for it; 0: it has not begun to */
+    struct work *repetitions;    /* owned: the same job, come again before it was recorded or since */
     struct work *followers;      /* owned: entries about this notice that came while it was in hand, oldest first */
     UT_hash_handle hh;           /* by id */
 };

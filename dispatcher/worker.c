@@ -69,6 +69,7 @@ void worker_follow(struct worker *w, struct work *leader, struct work *work) {
 }
 
 void worker_remove(struct worker *w, struct work *work) {
+    intake_repetitions(w, work, false);
     struct work *next = work->followers;
     work->followers = NULL;
     HASH_DEL(w->active, work); /* NOLINT(clang-analyzer-core.NullDereference): uthash's table is there while it holds an item */
@@ -266,6 +267,7 @@ static bool on_applied_one(struct worker *w, struct work *work, enum queue_resul
     work->has_entry = work->has_entry && work->change.ack == NULL;
     work->job_kept = work->job_kept || work->change.job_action == QUEUE_JOB_STORE;
     buf_reset(&work->counts);
+    intake_repetitions(w, work, true);
     if (work->next == WORK_SEND) {
         return may_go(w, work);
     }
@@ -329,6 +331,11 @@ static bool decide_one(struct worker *w, struct work *work, int64_t now_ms, int6
     if (work->place_kept) {
         work->place_kept = false;
         gateways_woken(w->place.gateways, work->gateway);
+    }
+    if (work->fence == 0 && work->has_entry && !queue_in_hand(w->queue, &work->entry)) {
+        log_notice("notice %s: Redis has lost its job before it began; left alone", work->id);
+        worker_drop(w, work);
+        return false;
     }
     if (work_decide(work, &w->place, now_ms, mono_ms, &err) < 0) {
         if (work->fence == 0 && work->has_entry && err.code == ERR_MEMBER) {

@@ -19,6 +19,7 @@
 struct item {
     struct queue_change change;
     struct queue_entry entry; /* what change.ack points to */
+    struct queue_entry from;  /* what change.from points to */
     size_t place;
 };
 
@@ -81,6 +82,11 @@ static void copy_item(struct arena *arena, const struct queue_change *change, st
         item->entry.stream_id = copy_text(arena, change->ack->stream_id, failed);
         copy->ack = &item->entry;
     }
+    if (change->from != NULL) {
+        item->from.lane = change->from->lane;
+        item->from.stream_id = copy_text(arena, change->from->stream_id, failed);
+        copy->from = &item->from;
+    }
     copy->effects = change->n_effects == 0 ? NULL : copy_effects(arena, change->effects, change->n_effects, failed);
 }
 
@@ -88,6 +94,7 @@ static void move_item(struct item *to, const struct item *from) {
     if (to != from) {
         *to = *from;
         to->change.ack = from->change.ack == NULL ? NULL : &to->entry;
+        to->change.from = from->change.from == NULL ? NULL : &to->from;
     }
 }
 
@@ -376,7 +383,44 @@ static void on_drop(struct call *call) {
     batch_free(call->data);
 }
 
-static const struct call_kind apply_kind = {on_answer, on_finish, on_drop, false};
+/* A notice whose entry Redis has lost does not begin. */
+static bool is_vanished(const struct queue *queue, const struct item *item) {
+    return item->change.fence_seen == 0 && item->change.from != NULL && !queue_in_hand(queue, item->change.from);
+}
+
+static void give_up(struct queue *queue, struct batch *batch, struct item *item) {
+    batch->results[item->place] = QUEUE_STALE;
+    let_go(queue, item);
+}
+
+static int revise(struct queue *queue, struct call *call) {
+    struct batch *batch = call->data;
+    struct command *part = &call->parts[0];
+    struct err err;
+    size_t open = 0;
+    for (size_t i = 0; i < batch->n_items; i++) {
+        if (is_vanished(queue, &batch->items[i])) {
+            give_up(queue, batch, &batch->items[i]);
+        } else {
+            move_item(&batch->items[open++], &batch->items[i]);
+        }
+    }
+    if (open == batch->n_items) {
+        return 1;
+    }
+    batch->n_items = open;
+    command_fini(part);
+    if (open > 0 && put_call(queue, part, batch, &err) == 0 && command_end(part) == 0) {
+        return 1;
+    }
+    for (size_t i = 0; i < open; i++) { /* no memory: they come back after their lease */
+        give_up(queue, batch, &batch->items[i]);
+    }
+    batch->n_items = 0;
+    return 0;
+}
+
+static const struct call_kind apply_kind = {.answer = on_answer, .finish = on_finish, .revise = revise, .drop = on_drop};
 
 /* The batch belongs to the call from here on, but not where -1 is returned. */
 static int submit(struct queue *queue, struct batch *batch, struct err *err) {

@@ -106,6 +106,17 @@ static int send_one(struct queue *queue, struct call *call) {
     return 0;
 }
 
+void calls_revise(struct queue *queue) {
+    struct call *call = TAILQ_FIRST(&queue->calls), *after;
+    for (; call != NULL; call = after) {
+        after = TAILQ_NEXT(call, link);
+        if (call->kind->revise != NULL && call->kind->revise(queue, call) == 0) {
+            call->trouble = TROUBLE_NONE;
+            finish(queue, call);
+        }
+    }
+}
+
 void calls_send(struct queue *queue) {
     struct call *call;
     if (!queue->ready || queue->in_trouble) {

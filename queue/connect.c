@@ -219,6 +219,7 @@ static void become_ready(struct queue *queue) {
     (void)event_del(queue->connect_timer);
     queue->pinged = false;
     arm(queue->watch_timer, queue->settings->answer_timeout_ms);
+    calls_revise(queue);
     queue->ready = true;
     queue->told_lost = false;
     queue->backoff = 0;
@@ -308,6 +309,7 @@ static void greet_again(struct queue *queue) {
         put_group(queue, (enum stream)i, &command);
         greet_with(queue, &command, false);
     }
+    vanished_ask(queue);
     if (queue->redis != NULL) {
         put_epoch(queue, &command);
         greet_with(queue, &command, true);

@@ -81,6 +81,18 @@ bool held_has(const struct held *held, enum stream stream, const char *id) {
     return held->cap > 0 && parse(stream, id, &item) == 0 && held->items[find(held, &item)].stream_and_one != 0;
 }
 
+struct held_item *held_list(const struct held *held, size_t *n_r) {
+    struct held_item *list = held->n == 0 ? NULL : calloc(held->n, sizeof *list);
+    size_t n = 0;
+    for (size_t i = 0; list != NULL && i < held->cap; i++) {
+        if (held->items[i].stream_and_one != 0) {
+            list[n++] = held->items[i];
+        }
+    }
+    *n_r = n;
+    return list;
+}
+
 /* Whether an item whose home is `home_at` may move from `from` back into the gap at `gap`. */
 static bool may_move(size_t home_at, size_t gap, size_t from) {
     return gap <= from ? home_at <= gap || home_at > from : home_at <= gap && home_at > from;

@@ -5,6 +5,8 @@
 
 #include "queue/keys.h"
 
+#include <stddef.h>
+
 struct held_item {
     uint64_t ms;
     uint64_t seq;
@@ -26,6 +28,9 @@ int held_add(struct held *held, enum stream stream, const char *id);
 
 /* Whether it is there. */
 bool held_has(const struct held *held, enum stream stream, const char *id);
+
+/* All that is there, in a malloc'd list. NULL without memory, or where there is nothing (*n_r 0). */
+struct held_item *held_list(const struct held *held, size_t *n_r);
 
 /* 1 when removed, 0 when it was not there. */
 int held_remove(struct held *held, enum stream stream, const char *id);

@@ -14,6 +14,7 @@
  *   push.c     receipts taken over HTTP, counters that belong to no notice
  *   library.c  the Redis function that other services ask
  *   reading.c  new entries and receipts, and whose turn it is
+ *   vanished.c entries in hand that Redis has lost
  *   again.c    own pending entries, entries of the dead; suspects one at a time
  *   audit.c    counters against records, now and then
  *   sweep.c    finds lost work; finished notices that may leave
@@ -46,6 +47,9 @@ struct call_kind {
     void (*drop)(struct call *call);
     /* An error that will not pass by itself is waited out as well: the owner cannot be told. */
     bool patient;
+    /* Before it is sent again, on another connection: leaves out what must not be sent any more (vanished.c). 1, or 0 where nothing is left
+     * to be sent: it is finished then. NULL: goes as it is. */
+    int (*revise)(struct queue *queue, struct call *call);
 };
 
 struct call {
@@ -131,6 +135,13 @@ struct audit {
     size_t n_ids;
 };
 
+/* The entries in hand that Redis is being asked for. */
+struct vanished {
+    struct held_item *items; /* owned */
+    size_t n, at;            /* so many, the next one to be answered */
+    size_t gone;
+};
+
 struct sweep {
     struct event *timer;
     char cursor[32];
@@ -189,6 +200,7 @@ struct queue {
     struct call_list calls;
     size_t n_calls;
     struct held held;
+    struct vanished vanished;
 
     size_t room;
     size_t reserve; /* places of it for urgent entries alone */
@@ -252,6 +264,8 @@ void call_free(struct call *call);
 int call_submit(struct queue *queue, struct call *call_take, struct err *err);
 /* The same where all commands are ended already. */
 void call_enqueue(struct queue *queue, struct call *call_take);
+/* Before the first of them is sent on a new connection. */
+void calls_revise(struct queue *queue);
 /* Sends everything that is not on its way. */
 void calls_send(struct queue *queue);
 /* The connection is gone: nothing is on its way any more. */
@@ -300,6 +314,11 @@ void again_restart(struct queue *queue);
  * or a suspect in hand. */
 int again_own(struct queue *queue);
 int again_dead(struct queue *queue);
+
+/* ---- vanished.c ---- */
+/* In the greeting, before its last question: asks for all that is in hand. */
+void vanished_ask(struct queue *queue);
+void vanished_fini(struct queue *queue);
 
 /* ---- upkeep.c ---- */
 int upkeep_init(struct queue *queue, struct err *err);

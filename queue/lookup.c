@@ -109,7 +109,7 @@ static void on_drop(struct call *call) {
     lookup_free(call->data);
 }
 
-static const struct call_kind second_kind = {on_jobs, on_second, on_drop, true};
+static const struct call_kind second_kind = {on_jobs, on_second, on_drop, true, NULL};
 
 static void put_part(struct queue *queue, struct call *call, enum key key, const char *const *fields, size_t n) {
     struct command *command = &call->parts[call->n_parts++];
@@ -170,7 +170,7 @@ static void on_finish(struct queue *queue, struct call *call, const struct err *
     }
 }
 
-static const struct call_kind first_kind = {on_first, on_finish, on_drop, true};
+static const struct call_kind first_kind = {on_first, on_finish, on_drop, true, NULL};
 
 static bool any(const char *const *texts, size_t n) {
     for (size_t i = 0; i < n; i++) {

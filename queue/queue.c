@@ -80,6 +80,7 @@ void queue_free(struct queue *queue) {
     sweep_fini(queue);
     sentinel_fini(queue);
     audit_fini(queue);
+    vanished_fini(queue);
     held_fini(&queue->held);
     arena_fini(&queue->arena);
     free(queue);
@@ -96,6 +97,10 @@ void queue_set_reserve(struct queue *queue, size_t reserve) {
 
 void queue_stop_reading(struct queue *queue) {
     queue->stopped = true;
+}
+
+bool queue_in_hand(const struct queue *queue, const struct queue_entry *entry) {
+    return held_has(&queue->held, (enum stream)entry->lane, entry->stream_id);
 }
 
 const char *queue_consumer(const struct queue *queue) {

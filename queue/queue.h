@@ -130,6 +130,10 @@ uint64_t queue_fence(struct queue *queue);
 /* When a token was given out at the earliest (ms since 1970, by Redis's clock): at most ten minutes and a bit before it really was. */
 int64_t queue_fence_at_ms(uint64_t fence);
 
+/* Whether an entry that was handed out still is the worker's: false after queue_let_go(), and where Redis has lost it (killed, it may lose
+ * what it had answered). What has not begun by then must not: its producer pushes the job again. */
+bool queue_in_hand(const struct queue *queue, const struct queue_entry *entry);
+
 /* ---- look-up ------------------------------------------------------------------------------------------------------ */
 struct queue_found {
     struct queue_record held; /* of ids[i] */
@@ -215,9 +219,10 @@ struct queue_change {
     size_t job_len;
     int64_t due_at_ms;    /* when to hand it out again; 0: never; -1: leave as it is */
     int64_t not_after_ms; /* fence_seen 0: the entry's; a worker that was stopped longer than its lease begins nothing (0: no limit) */
-    const struct queue_entry *ack; /* acknowledge this entry in the same step; or NULL */
-    const char *counts;            /* names of counters to raise by one, separated by blanks ("sent:email fallback"); or NULL */
-    const char *event;             /* JSON object (or several, with commas between) for reach:events; or NULL */
+    const struct queue_entry *from; /* fence_seen 0: the entry it comes from, without which it does not begin (queue_in_hand()); or NULL */
+    const struct queue_entry *ack;  /* acknowledge this entry in the same step; or NULL */
+    const char *counts;             /* names of counters to raise by one, separated by blanks ("sent:email fallback"); or NULL */
+    const char *event;              /* JSON object (or several, with commas between) for reach:events; or NULL */
     const char *decided_on; /* queue_book_seen() of the customer's contact book entry that this was decided on, which must still be it; or
                              * NULL: whatever it is */
     const struct queue_effect *effects;

@@ -54,7 +54,7 @@ static void on_drop(struct call *call) {
     reading_call_free(call->data);
 }
 
-static const struct call_kind read_kind = {on_answer, on_finish, on_drop, true};
+static const struct call_kind read_kind = {on_answer, on_finish, on_drop, true, NULL};
 
 int queue_read(struct queue *queue, const struct queue_ask *asks, size_t n, queue_read_fn *done, void *ctx, struct err *err) {
     static const char kinds[] = {

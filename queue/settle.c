@@ -93,7 +93,7 @@ static void on_drop(struct call *call) {
     batch_free(call->data);
 }
 
-static const struct call_kind batch_kind = {on_answer, on_finish, on_drop, false};
+static const struct call_kind batch_kind = {on_answer, on_finish, on_drop, false, NULL};
 
 /* ---- the arguments ------------------------------------------------------------------------------------------------- */
 

@@ -52,7 +52,7 @@ static void on_gateway_drop(struct call *call) {
     free(gateway);
 }
 
-static const struct call_kind gateway_kind = {on_gateway, on_gateway_finish, on_gateway_drop, false};
+static const struct call_kind gateway_kind = {on_gateway, on_gateway_finish, on_gateway_drop, false, NULL};
 
 int queue_gateway(struct queue *queue, const struct queue_gateway_change *change, queue_gateway_fn *done, void *ctx, struct err *err) {
     struct gateway_call *gateway = calloc(1, sizeof *gateway);
@@ -109,7 +109,7 @@ static void on_rates_drop(struct call *call) {
     free(call->data);
 }
 
-static const struct call_kind rate_kind = {on_rates, on_rates_finish, on_rates_drop, true};
+static const struct call_kind rate_kind = {on_rates, on_rates_finish, on_rates_drop, true, NULL};
 
 int queue_rate(struct queue *queue, const struct queue_rate_ask *asks, size_t n, queue_rate_fn *done, void *ctx, struct err *err) {
     assert(n > 0);

@@ -128,7 +128,7 @@ static void on_finish(struct queue *queue, struct call *call, const struct err *
     queue->sweep.with_worker = false;
 }
 
-static const struct call_kind retire_kind = {on_answer, on_finish, NULL, false};
+static const struct call_kind retire_kind = {on_answer, on_finish, NULL, false, NULL};
 
 /* Keys of the script, in its order. */
 static const enum key retire_keys[] = {KEY_NOTICES, KEY_JOBS, KEY_DUE, KEY_LAST, KEY_PREVIOUS, KEY_COUNTERS, KEY_GONE, KEY_DESK};

@@ -25,7 +25,7 @@ static void on_finish(struct queue *queue, struct call *call, const struct err *
     }
 }
 
-static const struct call_kind tell_kind = {on_answer, on_finish, NULL, false};
+static const struct call_kind tell_kind = {on_answer, on_finish, NULL, false, NULL};
 
 /* The arguments as lua/apply.lua lists them: no item, and rows of two kinds only. */
 static int put_arguments(struct command *command, const struct queue_settings *settings, const char *event,
