@@ -3,6 +3,7 @@
 #   CC=clang            another compiler            B=DIR          build somewhere else (default build/)
 #   SAN=address,undefined  sanitizers               WERROR=1       warnings are errors (CI)
 #   DEPS=skip           do not look for packages       V=1            print whole commands
+#   FAILPOINTS=1        places where tests stop or kill the process (base/failpoint.h); the tests' own build has them
 .DEFAULT_GOAL := all
 SHELL := /bin/bash
 
@@ -37,6 +38,7 @@ OPT := $(if $(SAN),-O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitiz
 CFLAGS ?= $(OPT)
 # Without the prefix map the path of the checkout would stand in every binary.
 ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -I. -I$(B)/gen $(WARN) -fstack-protector-strong -fPIE -ffile-prefix-map=$(CURDIR)=. $(CFLAGS) \
+              $(if $(FAILPOINTS),-DFAILPOINTS) \
               $(EXTRA_CFLAGS) $(PKG_CFLAGS)
 ALL_LDFLAGS := -pie $(if $(SAN),-fsanitize=$(SAN)) -Wl,-z,relro,-z,now,--as-needed $(LDFLAGS)
 
@@ -49,7 +51,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-4s %s\n' '$(1)' '$(2)')
 
 # ---- what is built from what -------------------------------------------------------------------------------------------
-LIB_SRC := $(wildcard base/*.c dispatcher/core/*.c templates/*.c queue/*.c) \
+LIB_SRC := $(filter-out $(if $(FAILPOINTS),,base/failpoint.c),$(wildcard base/*.c)) $(wildcard dispatcher/core/*.c templates/*.c queue/*.c) \
            $(filter-out dispatcher/main.c,$(wildcard dispatcher/*.c)) $(wildcard channels/*.c)
 REACHD_SRC := dispatcher/main.c
 CTL_SRC := $(wildcard cli/*.c)

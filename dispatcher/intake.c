@@ -9,6 +9,7 @@
  * suffice for stays pending in Redis and comes back after its lease. */
 #include "dispatcher/intake.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "dispatcher/control.h"
 
@@ -262,6 +263,7 @@ static void take_found(struct worker *w, struct work *work, const struct queue_f
 static void on_found(void *ctx, const struct queue_found *found, size_t n, struct arena *arena_take) {
     struct intake_batch *batch = ctx;
     struct worker *w = batch->worker;
+    FAILPOINT("looked-up");
     int64_t now_ms = clock_wall_ms(w->place.clock);
     for (size_t i = 0; i < n; i++) {
         take_found(w, batch->works[i], &found[i], now_ms);
@@ -412,6 +414,7 @@ static void take_entry(struct worker *w, const struct queue_entry *entry, struct
 
 void intake_on_entries(void *ctx, const struct queue_entry *entries, size_t n, struct arena *arena_take) {
     struct worker *w = ctx;
+    FAILPOINT("read");
     struct intake_batch *batch = batch_new(w, n);
     for (size_t i = 0; i < n; i++) {
         if (batch != NULL) {

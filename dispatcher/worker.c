@@ -12,6 +12,7 @@
  * Fails: a notice that cannot be decided for want of memory is left alone and comes back after its lease. Does not: block. */
 #include "dispatcher/worker.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "dispatcher/archive.h"
 #include "dispatcher/control.h"
@@ -160,6 +161,7 @@ static void note_answer(struct worker *w, struct work *work, const struct outcom
 static void on_outcome(void *ctx, const struct outcome *outcome) {
     struct work *work = ctx;
     struct worker *w = work->owner;
+    FAILPOINT("answered");
     int64_t took_ms = clock_mono_ms(w->place.clock) - work->sent_mono_ms;
     work->has_place = false;
     gateways_done(w->place.gateways, work->gateway, work->probe, outcome, took_ms, clock_wall_ms(w->place.clock));
@@ -211,6 +213,7 @@ static bool may_go(struct worker *w, struct work *work) {
 static void send_now(struct worker *w, struct work *work) {
     struct outcome outcome;
     struct err err;
+    FAILPOINT("before-send");
     work->message.attempt = work->fence;
     work->sent_mono_ms = clock_mono_ms(w->place.clock);
     if (gateways_send(w->place.gateways, work->gateway, &work->message, work->not_after_mono_ms, on_outcome, work, &err) < 0) {
@@ -275,6 +278,12 @@ static bool on_applied_one(struct worker *w, struct work *work, enum queue_resul
     return false;
 }
 
+#ifdef FAILPOINTS
+static bool is_intent(const struct apply *apply) {
+    return apply->works[0]->next == WORK_SEND;
+}
+#endif
+
 /* Takes down what became of a batch's changes; those whose messages are to be sent now are left at its front. */
 static void take_results(struct apply *apply, const enum queue_result *results, size_t n, const struct err *err) {
     struct worker *w = apply->worker;
@@ -300,12 +309,14 @@ static void take_results(struct apply *apply, const enum queue_result *results, 
 static void on_applied(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
     struct apply *apply = ctx;
     struct worker *w = apply->worker;
+    FAILPOINT(is_intent(apply) ? "intent-recorded" : "result-recorded");
     take_results(apply, results, n, err);
     journal_flush(w->place.journal);
     for (size_t i = 0; i < apply->n_to_send; i++) {
         send_now(w, apply->works[i]);
     }
     gateways_flush(w->place.gateways);
+    FAILPOINT(apply->n_to_send > 0 ? "handed-over" : "ended");
     DL_DELETE(w->applies, apply);
     free(apply);
     check_drained(w);
@@ -319,6 +330,7 @@ static void apply_batch(struct worker *w, struct apply *apply) {
         apply->works[i]->change.fence = queue_fence(w->queue);
         changes[i] = apply->works[i]->change;
     }
+    FAILPOINT(is_intent(apply) ? "before-intent" : "before-result");
     if (queue_apply(w->queue, changes, apply->n, on_applied, apply, &err) < 0) {
         on_applied(apply, NULL, apply->n, &err);
     }

@@ -1,7 +1,7 @@
 # test, lint, format, docs. Included by the Makefile.
 
 # ---- test --------------------------------------------------------------------------------------------------------------
-# C tests and scripts run against a build with sanitizers; a script that asks for it ("run-tests: plain") against the usual one.
+# C tests and scripts run against a build with sanitizers and failpoints; a script that asks for it ("run-tests: plain") against the usual one.
 #   T=conf    only tests whose path holds "conf"        TEST_JOBS=1  one after the other
 comma := ,
 TEST_SAN := $(if $(SAN),$(SAN),address$(comma)undefined)
@@ -14,7 +14,7 @@ PICKED = $(if $(T),$(foreach t,$(1),$(if $(findstring $(T),$(t)),$(t))),$(1))
 test-programs: $(PROGRAMS) $(TESTS)
 
 test: all ## build everything and run all tests
-	@+$(MAKE) --no-print-directory B=$(TEST_B) SAN=$(TEST_SAN) DEPS=skip test-programs
+	@+$(MAKE) --no-print-directory B=$(TEST_B) SAN=$(TEST_SAN) FAILPOINTS=1 DEPS=skip test-programs
 	@B=$(TEST_B) B_PLAIN=$(B) tests/run-tests.sh -j $(TEST_JOBS) $(call PICKED,$(patsubst $(B)/%,$(TEST_B)/%,$(TESTS)) $(SHELL_TESTS))
 
 # ---- lint --------------------------------------------------------------------------------------------------------------

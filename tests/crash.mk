@@ -10,7 +10,7 @@ $(SLOW_DISK): tests/crash/slow_disk.c
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) -std=c17 -D_GNU_SOURCE $(WARN) -O2 -fPIC -shared $< -o $@ -ldl
-test-programs: $(SLOW_DISK)
+test test-programs: $(SLOW_DISK)
 
 .PHONY: crash
 crash: all $(SLOW_DISK) ## 100,000 notices while reachd, its mailers and Redis are killed 205 times; some minutes, checked
