@@ -333,7 +333,7 @@ it_never_ends_with_0_when_the_answer_could_not_be_written() {
 it_watches_until_all_is_quiet() {
     rcli del reach:intake reach:intake:bulk reach:receipts >/dev/null
     rcli hdel reach:notices n1 n2 n3 n4 >/dev/null
-    timeout 20 "$CTL" --config "$CONFIG" status --watch --until-idle --json >"$T/out" || fail "status --watch --until-idle"
+    timeout 120 "$CTL" --config "$CONFIG" status --watch --until-idle --json >"$T/out" || fail "status --watch --until-idle"
     equal 0 "$(tail -1 "$T/out" | json - 'd["in_flight"]')" "the last line"
     equal 2 "$(status_of ctl status --until-idle)" "--until-idle without --watch"
 }
