@@ -181,7 +181,7 @@ static const struct conf_key failover_keys[] = {
      .initial = "30",
      .min = 1,
      .max = 100,
-     .help = "the gateway is slow when at least so many percent of its last answers and deliveries were"},
+     .help = "the gateway is slow when at least so many percent of its last 20 answers were, or of its last 20 deliveries"},
 };
 
 static const struct conf_table failover_table = {.name = "failover",

@@ -164,11 +164,19 @@ static void changed(struct open_gateway *item, const struct health *before) {
     }
 }
 
+/* One more answer or delivery: where enough of them were slow, a step is due. */
+static void take_speed(struct open_gateway *item, struct share_watch *watch, bool slow, int64_t now_ms) {
+    struct health before = item->health;
+    if (share_watch_take(watch, slow, item->settings->failover.slow_percent) && take_share(item, SHARE_SLOW, now_ms)) {
+        changed(item, &before);
+    }
+}
+
 void care_outcome(struct open_gateway *item, bool probe, const struct outcome *outcome, int64_t took_ms, int64_t now_ms) {
     enum breaker_event event;
     struct health before = item->health;
     if (outcome->kind == OUTCOME_SENT) {
-        care_speed(item, took_ms > item->settings->failover.slow_answer_ms, now_ms);
+        take_speed(item, &item->answers, took_ms > item->settings->failover.slow_answer_ms, now_ms);
     }
     bool stale = item->health.breaker.state == BREAKER_HALF_OPEN && !probe; /* it was under way before the probes */
     if (stale || breaker_event_of(outcome, &event) != 1) {
@@ -185,11 +193,8 @@ void care_outcome(struct open_gateway *item, bool probe, const struct outcome *o
     }
 }
 
-void care_speed(struct open_gateway *item, bool slow, int64_t now_ms) {
-    struct health before = item->health;
-    if (share_watch_take(&item->watch, slow, item->settings->failover.slow_percent) && take_share(item, SHARE_SLOW, now_ms)) {
-        changed(item, &before);
-    }
+void care_delivery(struct open_gateway *item, int64_t took_ms, int64_t now_ms) {
+    take_speed(item, &item->deliveries, took_ms > item->settings->failover.slow_delivery_ms, now_ms);
 }
 
 void care_claim(struct open_gateway *item, int64_t now_ms) {

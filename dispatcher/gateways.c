@@ -361,7 +361,7 @@ void gateways_give_back(struct gateways *g, size_t index, bool probe) {
 void gateways_delivered(struct gateways *g, const char *name, int64_t took_ms, int64_t now_ms) {
     size_t i;
     if (gateways_find(g, name, &i) == 1) {
-        care_speed(&g->items[i], took_ms > g->items[i].settings->failover.slow_delivery_ms, now_ms);
+        care_delivery(&g->items[i], took_ms, now_ms);
     }
 }
 

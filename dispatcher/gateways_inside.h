@@ -29,7 +29,8 @@ struct open_gateway {
     char writing[HEALTH_TEXT_MAX]; /* on its way to Redis; "" for nothing */
     bool changed_again;            /* while that was on its way */
     bool claiming;                 /* it asks for the right to probe */
-    struct share_watch watch;
+    struct share_watch answers;    /* how fast they come, */
+    struct share_watch deliveries; /* and these: apart, since every slow delivery had an answer that was fast */
 
     /* rate */
     size_t permits;          /* granted and not used yet */
@@ -69,9 +70,10 @@ void gateways_wake(struct open_gateway *item);
 /* Asks for the right to probe a gateway whose time has come; held messages are woken by the answer. */
 void care_claim(struct open_gateway *item, int64_t now_ms);
 
-/* An outcome, or a slow delivery, is news of the gateway. */
+/* An outcome, or a delivery that is known now, is news of the gateway. `took_ms`: from handing over to the answer, from that to the
+ * delivery. */
 void care_outcome(struct open_gateway *item, bool probe, const struct outcome *outcome, int64_t took_ms, int64_t now_ms);
-void care_speed(struct open_gateway *item, bool slow, int64_t now_ms);
+void care_delivery(struct open_gateway *item, int64_t took_ms, int64_t now_ms);
 void care_fini(struct gateways *gateways);
 
 #endif
