@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-int fdatasync(int fd) {
+int fdatasync(int fd) { /* NOLINT(readability-inconsistent-declaration-parameter-name): the C library names it by a reserved name */
     int (*real)(int) = NULL;
     const char *wait = getenv("SLOW_DISK_MS");
     long ms = wait == NULL ? 0 : strtol(wait, NULL, 10);
