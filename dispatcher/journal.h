@@ -75,6 +75,9 @@ void journal_recorded(struct journal_mark *mark);
 /* Reads both files again: what they hold can then be found. A line that is torn or damaged is left out. How many attempts there are. */
 size_t journal_load(struct journal *journal);
 
+/* The same for these notices alone; what could be found before still can. `ids` is put in another order. */
+void journal_recall(struct journal *journal, const char **ids, size_t n);
+
 /* The ids of what journal_load() has found and nobody has fetched or forgotten since; ids_r has room for journal_load()'s number; borrowed
  * until the next journal_load(). Returns their number. */
 size_t journal_ids(const struct journal *journal, const char **ids_r, uint64_t *fences_r);

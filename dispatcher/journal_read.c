@@ -2,9 +2,10 @@
  *
  *   both files ──▶ lines that are whole ──▶ one struct journal_line a token: the intent, the answer, or both ──▶ by notice
  *
- * Read at each connection to Redis, and when a change turns out to be stale or is refused: only then anybody asks. What is found is what
- * the files said then. The line of an answer says itself which attempt it is, so it needs no other one; an answer that a gateway's own
- * file has kept (a killed mailer's) does not, there the line of the intent tells.
+ * Read at each connection to Redis, and when a change turns out to be stale or is refused (then for its notices alone, since what is found
+ * and not dealt with is written over whenever the files take turns): only then anybody asks. What is found is what the files said then. The
+ * line of an answer says itself which attempt it is, so it needs no other one; an answer that a gateway's own file has kept (a killed
+ * mailer's) does not, there the line of the intent tells.
  *
  * How it fails: for want of memory nothing is found, which is told. Does not: write. */
 #include "dispatcher/journal_inside.h"
@@ -300,4 +301,43 @@ void journal_forget_notice(struct journal *journal, const char *id) {
         after = line->next;
         forget(journal, line);
     }
+}
+
+/* ---- for some notices alone ---------------------------------------------------------------------------------------- */
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Drops what was neither there before nor belongs to one of these notices. */
+static void keep_only(struct journal *journal, struct journal_line *before, const char **ids, size_t n) {
+    struct journal_line *line, *next;
+    HASH_ITER(hh, journal->lines, line, next) {
+        const struct journal_line *known = NULL;
+        HASH_FIND(hh, before, &line->fence, sizeof line->fence, known);
+        if (known == NULL && bsearch(&line->id, ids, n, sizeof *ids, by_text) == NULL) {
+            forget(journal, line);
+        }
+    }
+}
+
+void journal_recall(struct journal *journal, const char **ids, size_t n) {
+    if (journal == NULL || n == 0) {
+        return;
+    }
+    struct journal before = {.lines = journal->lines,
+                             .block = journal->block,
+                             .notices = journal->notices,
+                             .notices_block = journal->notices_block,
+                             .text = journal->text};
+    journal->lines = journal->block = NULL;
+    journal->notices = journal->notices_block = NULL;
+    journal->text = NULL;
+    bool was_loaded = journal->loaded;
+    (void)journal_load(journal);
+    if (was_loaded) {
+        qsort(ids, n, sizeof *ids, by_text);
+        keep_only(journal, before.lines, ids, n);
+    }
+    journal_drop_lines(&before);
 }

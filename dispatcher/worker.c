@@ -22,6 +22,7 @@
 #include "dispatcher/live_words.h"
 #include "dispatcher/replay.h"
 #include "dispatcher/retiring.h"
+#include "dispatcher/sending.h"
 #include "dispatcher/webhooks.h"
 #include "dispatcher/worker_inside.h"
 
@@ -134,97 +135,6 @@ static void check_drained(struct worker *w) {
     }
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------------------- */
-
-/* Every outcome goes through this door; the change that records it is made on the next turn. */
-static void take_outcome(struct work *work, const struct outcome *outcome) {
-    struct worker *w = work->owner;
-    struct err err;
-    int64_t now_ms = clock_wall_ms(w->place.clock);
-    if (work_outcome(work, &w->place, outcome, now_ms, worker_random(w), &err) < 0) {
-        log_error("notice %s: %s; it is taken up again after its lease", work->id, err.text);
-        worker_drop(w, work);
-        return;
-    }
-    worker_make_ready(w, work);
-}
-
-/* What is answered stands in the journal before Redis is told. A banner is shown by the change that records it, so without that change it
- * is not sent. */
-static void note_answer(struct worker *w, struct work *work, const struct outcome *outcome) {
-    if (work->banner == NULL) {
-        struct journal_attempt attempt = work_journal_attempt(work, &work->record.tries[work->try_index]);
-        work->mark = journal_put(w->place.journal, &attempt, outcome);
-    }
-}
-
-static void on_outcome(void *ctx, const struct outcome *outcome) {
-    struct work *work = ctx;
-    struct worker *w = work->owner;
-    FAILPOINT("answered");
-    int64_t took_ms = clock_mono_ms(w->place.clock) - work->sent_mono_ms;
-    work->has_place = false;
-    gateways_done(w->place.gateways, work->gateway, work->probe, outcome, took_ms, clock_wall_ms(w->place.clock));
-    if (outcome->kind != OUTCOME_SENT) {
-        log_info("notice %s: %s by %s (%s): %s", work->id, outcome_name(outcome->kind), gateways_name(w->place.gateways, work->gateway),
-                 outcome->code, outcome->reason);
-    }
-    note_answer(w, work, outcome);
-    take_outcome(work, outcome);
-}
-
-/* The last look before anything leaves the house: the intent may have taken long to be recorded (P2). */
-static bool still_allowed(const struct work *work, const struct worker *w, struct outcome *outcome) {
-    const struct reach_contact *contact = &work->reach.contacts[work->action.contact];
-    const struct contact *point = &work->document.job.customer.contacts[work->action.contact];
-    int64_t now_ms = clock_wall_ms(w->place.clock);
-    if (clock_mono_ms(w->place.clock) >= work->not_after_mono_ms) {
-        outcome_set(outcome, OUTCOME_RETRY, BLAME_NONE, NULL, "the lease ran out before the message was handed over");
-        return false;
-    }
-    enum reach_use use = reach_use_at(contact, point, work->record.effective_at_ms, now_ms);
-    if (use == REACH_NEVER || (use == REACH_EARLY_WARNING && !work->action.early_warning)) {
-        outcome_set(outcome, OUTCOME_REJECTED, BLAME_NONE, NULL, "the change came into force: this contact point may not be used any more");
-        return false;
-    }
-    if (!gateways_may_send(w->place.gateways, work->gateway, work->probe)) {
-        outcome_set(outcome, OUTCOME_RETRY, BLAME_GATEWAY, NULL, "not handed over: the gateway has turned out not to work");
-        return false;
-    }
-    return true;
-}
-
-/* The intent of what may go now is put down in the journal: a Redis that is killed may lose the one it has answered. False where it may
- * not go. */
-static bool may_go(struct worker *w, struct work *work) {
-    struct outcome outcome;
-    if (!still_allowed(work, w, &outcome)) {
-        work_leave_place(work, &w->place);
-        take_outcome(work, &outcome);
-        return false;
-    }
-    if (!channel_traits(work->document.job.customer.contacts[work->action.contact].channel)->passive) {
-        struct journal_attempt attempt = work_journal_attempt(work, &work->record.tries[work->try_index]);
-        journal_intend(w->place.journal, &attempt);
-    }
-    return true;
-}
-
-static void send_now(struct worker *w, struct work *work) {
-    struct outcome outcome;
-    struct err err;
-    FAILPOINT("before-send");
-    work->message.attempt = work->fence;
-    work->sent_mono_ms = clock_mono_ms(w->place.clock);
-    if (gateways_send(w->place.gateways, work->gateway, &work->message, work->not_after_mono_ms, on_outcome, work, &err) < 0) {
-        outcome_set(&outcome, OUTCOME_RETRY, BLAME_GATEWAY, NULL, "not taken by the gateway: %s", err.text);
-        work->has_place = false;
-        gateways_done(w->place.gateways, work->gateway, work->probe, &outcome, 0, clock_wall_ms(w->place.clock));
-        note_answer(w, work, &outcome);
-        take_outcome(work, &outcome);
-    }
-}
-
 /* ---- applying ------------------------------------------------------------------------------------------------------ */
 
 struct apply {
@@ -272,7 +182,7 @@ static bool on_applied_one(struct worker *w, struct work *work, enum queue_resul
     buf_reset(&work->counts);
     intake_repetitions(w, work, true);
     if (work->next == WORK_SEND) {
-        return may_go(w, work);
+        return sending_may_go(w, work);
     }
     worker_drop(w, work);
     return false;
@@ -284,26 +194,33 @@ static bool is_intent(const struct apply *apply) {
 }
 #endif
 
-/* Takes down what became of a batch's changes; those whose messages are to be sent now are left at its front. */
+/* Whether the journal may be asked for it: what has begun and whose change was not made. */
+static bool is_doubtful(const struct work *work, const enum queue_result *result) {
+    return result == NULL ? work->mark.journal != NULL : *result == QUEUE_STALE && work->fence != 0;
+}
+
+/* Takes down what became of a batch's changes; those whose messages are to be sent now are left at its front. Whoever takes up again what
+ * was not changed finds in the journal what its gateways have answered. */
 static void take_results(struct apply *apply, const enum queue_result *results, size_t n, const struct err *err) {
     struct worker *w = apply->worker;
-    bool look_again = false;
+    struct arena arena = ARENA_INIT;
+    const char *doubtful[APPLY_MAX];
+    size_t n_doubtful = 0;
     for (size_t i = 0; i < n; i++) {
         struct work *work = apply->works[i];
+        if (is_doubtful(work, results == NULL ? NULL : &results[i])) {
+            doubtful[n_doubtful] = arena_strdup(&arena, work->id);
+            n_doubtful += doubtful[n_doubtful] != NULL;
+        }
         if (results == NULL) {
             log_error("notice %s: its change was refused by Redis: %s", work->id, err->text);
-            look_again = look_again || work->mark.journal != NULL;
             worker_drop(w, work);
-            continue;
-        }
-        look_again = look_again || (results[i] == QUEUE_STALE && work->fence != 0);
-        if (on_applied_one(w, work, results[i])) {
+        } else if (on_applied_one(w, work, results[i])) {
             apply->works[apply->n_to_send++] = work;
         }
     }
-    if (look_again) {
-        (void)journal_load(w->place.journal); /* whoever takes them up again finds what the gateways have answered */
-    }
+    journal_recall(w->place.journal, doubtful, n_doubtful);
+    arena_fini(&arena);
 }
 
 static void on_applied(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
@@ -313,7 +230,7 @@ static void on_applied(void *ctx, const enum queue_result *results, size_t n, co
     take_results(apply, results, n, err);
     journal_flush(w->place.journal);
     for (size_t i = 0; i < apply->n_to_send; i++) {
-        send_now(w, apply->works[i]);
+        sending_begin(w, apply->works[i]);
     }
     gateways_flush(w->place.gateways);
     FAILPOINT(apply->n_to_send > 0 ? "handed-over" : "ended");
@@ -412,46 +329,6 @@ static void on_flush(evutil_socket_t fd, short what, void *ctx) {
     intake_flush_refusals(w);
     update_room(w);
     check_drained(w);
-}
-
-/* ---- banner -------------------------------------------------------------------------------------------------------- */
-
-struct banner_done {
-    struct event *event;
-    channel_done_fn *done;
-    void *ctx;
-};
-
-static void on_banner_done(evutil_socket_t fd, short what, void *ctx) {
-    (void)fd;
-    (void)what;
-    struct banner_done *later = ctx;
-    struct outcome outcome;
-    outcome_set(&outcome, OUTCOME_SENT, BLAME_NONE, NULL, "the banner record is written with this change");
-    event_free(later->event);
-    later->done(later->ctx, &outcome);
-    free(later);
-}
-
-/* The banner record is an effect of the notice's next change, so it appears together with the state that says so. */
-static int put_banner(void *ctx, const struct message *message, channel_done_fn *done, void *done_ctx, struct err *err) {
-    struct worker *w = ctx;
-    struct work *work = (struct work *)((uintptr_t)message - offsetof(struct work, message));
-    int64_t now_ms = clock_wall_ms(w->place.clock);
-    work->banner = banners_record(work, message, now_ms, banners_until_ms(work, &w->place, now_ms));
-    struct banner_done *later = calloc(1, sizeof *later);
-    if (work->banner == NULL || later == NULL) {
-        free(later);
-        return err_no_memory(err);
-    }
-    *later = (struct banner_done){.done = done, .ctx = done_ctx};
-    later->event = event_new(w->base, -1, 0, on_banner_done, later);
-    if (later->event == NULL) {
-        free(later);
-        return err_no_memory(err);
-    }
-    event_active(later->event, EV_TIMEOUT, 0);
-    return 0;
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
@@ -557,7 +434,7 @@ struct worker *worker_new(struct event_base *base, const struct clock *clock, co
     w->place.clock = clock;
     w->ready_end = &w->ready;
     w->random = (uint64_t)clock_wall_ms(clock) * 2862933555777941757ULL + 3037000493ULL;
-    w->env = (struct channel_env){.base = base, .clock = clock, .libexec_dir = libexec_dir, .put_banner = put_banner, .ctx = w};
+    w->env = (struct channel_env){.base = base, .clock = clock, .libexec_dir = libexec_dir, .put_banner = sending_put_banner, .ctx = w};
     w->flush_event = event_new(base, -1, 0, on_flush, w);
     if (w->flush_event == NULL) {
         (void)err_no_memory(err);

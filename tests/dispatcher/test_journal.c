@@ -352,6 +352,31 @@ static void the_attempts_of_a_notice_are_found_with_what_is_known_of_them(void *
     journal_close(journal);
 }
 
+/* What nobody asked for is not kept: it would be written over for ever. */
+static void some_notices_are_recalled_beside_what_is_not_dealt_with(void **state) {
+    (void)state;
+    struct journal *journal = open_it();
+    put_attempt(journal, "old", 5, 1, OUTCOME_SENT);
+    put_attempt(journal, "done", 6, 1, OUTCOME_SENT);
+    (void)journal_load(journal);
+    journal_forget(journal, 6);
+    put_attempt(journal, "n1", 10, 1, OUTCOME_SENT);
+    put_attempt(journal, "n2", 20, 1, OUTCOME_SENT);
+    intend(journal, "n3", 30, 1);
+    const char *ids[] = {"n3", "nobody", "n1"};
+    journal_recall(journal, ids, 3);
+    struct journal_known known[1];
+    struct arena arena = ARENA_INIT;
+    assert_true(knows(journal, "n1", 10) && knows(journal, "old", 5));
+    assert_false(knows(journal, "n2", 20) || knows(journal, "done", 6));
+    assert_int_equal(journal_attempts(journal, "n3", known, 1, &arena), 1);
+    journal_recall(journal, ids, 0);
+    assert_true(knows(journal, "n1", 10));
+    journal_recall(NULL, ids, 3);
+    arena_fini(&arena);
+    journal_close(journal);
+}
+
 /* An answer that a gateway's own file has kept says nothing of the attempt: its intent does. */
 static void an_answer_without_its_attempt_is_told_by_the_intent(void **state) {
     (void)state;
@@ -418,6 +443,7 @@ int main(void) {
         TEST(two_of_one_name_do_not_share_it),
         TEST(a_directory_that_cannot_be_written_is_told),
         TEST(the_attempts_of_a_notice_are_found_with_what_is_known_of_them),
+        TEST(some_notices_are_recalled_beside_what_is_not_dealt_with),
         TEST(an_answer_without_its_attempt_is_told_by_the_intent),
         TEST(intents_alone_keep_nothing_open),
         TEST(without_a_journal_nothing_is_kept_or_found),
