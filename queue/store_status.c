@@ -86,6 +86,8 @@ static json_t *lane_object(struct store *store, enum stream stream, const redisR
         if (count_behind(store, stream, after, waiting < 0, &first_ms, &counted, err) < 0) {
             return NULL;
         }
+        /* Redis 7.0 does not count in `lag` what was read, where it has read that from a file again that was rewritten before. */
+        waiting = first_ms == 0 ? 0 : waiting;
         oldest_ms = pending > 0 ? oldest_pending_ms(store, stream, err) : 0;
         if (oldest_ms < 0) {
             return NULL;
