@@ -155,14 +155,15 @@ static void wipe_told(struct smtp_mailer *mailer) {
     mailer->n_told[0] = 0;
 }
 
-/* The process is gone: what the board says is all there is to know. */
-static void settle_slots(struct smtp_mailer *mailer, const char *why) {
+/* The process is gone: what the board says is all there is to know. `blame`: of whom it does not tell. */
+static void settle_slots(struct smtp_mailer *mailer, const char *why, enum outcome_blame blame) {
     for (uint32_t i = 0; i < n_slots(mailer); i++) {
         struct outcome outcome;
         if (mailer->slots[i].done == NULL) {
             continue;
         }
         smtp_board_outcome(&mailer->board[i], why, &outcome);
+        outcome.blame = outcome.kind == OUTCOME_RETRY && outcome.blame == BLAME_NONE ? blame : outcome.blame;
         answer(mailer, i, &outcome);
     }
 }
@@ -256,7 +257,7 @@ static void on_restart(evutil_socket_t fd, short what, void *arg) {
 static void read_rest(struct smtp_mailer *mailer);
 
 /* The process has ended or must: settle its mails and start again. */
-static void lose(struct smtp_mailer *mailer, const char *why) {
+static void lose(struct smtp_mailer *mailer, const char *why, enum outcome_blame blame) {
     if (mailer->pid > 0) {
         (void)kill(mailer->pid, SIGKILL);
     }
@@ -264,7 +265,7 @@ static void lose(struct smtp_mailer *mailer, const char *why) {
     bury(mailer);
     log_warning("gateway %s: %s%s%s; %zu mails were with it", mailer->config->gateway_name, why, mailer->fatal[0] != '\0' ? ": " : "",
                 mailer->fatal, mailer->n_in_flight);
-    settle_slots(mailer, why);
+    settle_slots(mailer, why, blame);
     plan_restart(mailer);
 }
 
@@ -328,7 +329,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
     struct smtp_mailer *mailer = arg;
     int more = read_some(mailer);
     if (more < 0 || take_frames(mailer) != 0) {
-        lose(mailer, more < 0 ? "a mailer process ended" : "a mailer process talked nonsense");
+        lose(mailer, more < 0 ? "a mailer process ended" : "a mailer process talked nonsense", BLAME_NONE);
     }
 }
 
@@ -415,8 +416,8 @@ static void on_watch(evutil_socket_t fd, short what, void *arg) {
         if (!evtimer_pending(mailer->restart, NULL)) {
             plan_restart(mailer);
         }
-    } else if (hangs(mailer, now_ms())) {
-        lose(mailer, "a mailer process hung");
+    } else if (hangs(mailer, now_ms())) { /* in the look-up of a name, most likely: all else has its limits */
+        lose(mailer, "a mailer process hung; does the look-up of its host get answers?", BLAME_GATEWAY);
     }
 }
 
@@ -582,6 +583,6 @@ void smtp_mailer_close(struct smtp_mailer *mailer) {
     }
     read_rest(mailer);
     bury(mailer);
-    settle_slots(mailer, "the gateway was closed");
+    settle_slots(mailer, "the gateway was closed", BLAME_NONE);
     release(mailer);
 }

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <event2/event.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -122,6 +123,45 @@ static void fault_32_a_connect_that_hangs_is_given_up_after_its_time(void **stat
         (void)close(fillers[--n]);
     }
     (void)close(fd);
+}
+
+struct looper {
+    size_t turns;
+    int mailers; /* the most that were seen at a time */
+};
+
+static void on_turn(evutil_socket_t fd, short what, void *ctx) {
+    (void)fd;
+    (void)what;
+    struct looper *looper = ctx;
+    int pids[8];
+    int n = (int)mail_kit_mailers(pids, 8);
+    looper->turns++;
+    looper->mailers = n > looper->mailers ? n : looper->mailers;
+}
+
+/* hangs.test never gets an answer (own_names.c): the whole mailer hangs in getaddrinfo(), which nobody can interrupt. */
+static void fault_32_a_name_that_nobody_answers_costs_the_mailer_and_not_the_loop(void **state) {
+    (void)state;
+    static const struct timeval every = {.tv_usec = 50000};
+    struct mail_kit kit;
+    struct looper looper = {0};
+    mail_kit_own_names(true);
+    mail_kit_open(&kit, "hangs.test", 25, "sessions: 1\nconnect_timeout: 200ms\ncommand_timeout: 300ms\nmessage_deadline: 600ms\n");
+    assert_non_null(kit.gateway);
+    struct event *turn = event_new(kit.base, -1, EV_PERSIST, on_turn, &looper);
+    assert_non_null(turn);
+    assert_int_equal(event_add(turn, &every), 0);
+    const struct outcome *outcome = mail_kit_send_one(&kit, "ada@example.org", 1);
+    assert_int_equal(outcome->kind, OUTCOME_RETRY); /* nothing can have left: this is no doubt */
+    assert_int_equal(outcome->blame, BLAME_GATEWAY);
+    assert_true(looper.turns >= 5); /* the loop went on all the time */
+    assert_int_equal(looper.mailers, 1);
+    event_free(turn);
+    mail_kit_close(&kit);
+    mail_kit_own_names(false);
+    int pids[8];
+    assert_int_equal(mail_kit_mailers(pids, 8), 0); /* the one that hung was ended */
 }
 
 /* Serves one connection with a greeting of which a byte goes out every 50 ms. */
@@ -255,6 +295,7 @@ int main(void) {
         cmocka_unit_test(fault_25_a_reply_line_of_1100_bytes_is_never_sent),
         cmocka_unit_test(fault_25_an_answer_cut_at_every_byte_is_never_sent),
         cmocka_unit_test(fault_32_a_connect_that_hangs_is_given_up_after_its_time),
+        cmocka_unit_test(fault_32_a_name_that_nobody_answers_costs_the_mailer_and_not_the_loop),
         cmocka_unit_test(fault_32_a_byte_now_and_then_does_not_keep_a_mail_beyond_its_deadline),
         cmocka_unit_test(fault_32_a_server_that_never_greets_is_given_up),
         cmocka_unit_test(fault_33_a_server_that_stops_reading_in_the_middle_never_gets_the_end_of_the_message),

@@ -98,6 +98,30 @@ static void fault_29_no_mail_goes_to_a_server_with_a_bad_certificate(void **stat
     }
 }
 
+/* alias.test is 127.0.0.1 by way of a CNAME to localhost (own_names.c), which is the name that libesmtp itself would compare with. */
+static void fault_29_a_certificate_that_is_right_for_the_cname_only_is_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *kind, *host;
+        bool good;
+    } cases[] = {{"good", "localhost", true}, {"good", "alias.test", false}, {"alias", "alias.test", true}, {"alias", "localhost", false}};
+    mail_kit_own_names(true);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mail_peer *peer = start_peer(cases[i].kind, NULL, NULL);
+        struct mail_kit kit;
+        open_kit(&kit, cases[i].host, peer, "");
+        const struct outcome *outcome = mail_kit_send_one(&kit, "ada@example.org", (unsigned)i);
+        if ((outcome->kind == OUTCOME_SENT) != cases[i].good || (!cases[i].good && strstr(outcome->reason, "mismatch") == NULL)) {
+            fail_msg("%s with certificate %s: %s, %s", cases[i].host, cases[i].kind, outcome_name(outcome->kind), outcome->reason);
+        }
+        assert_int_equal(mail_peer_count(peer, "command:STARTTLS"), 1);
+        assert_int_equal(mail_peer_count(peer, "command:MAIL"), cases[i].good ? 1 : 0);
+        mail_kit_close(&kit);
+        mail_peer_stop(peer);
+    }
+    mail_kit_own_names(false);
+}
+
 static void fault_28_what_is_injected_before_the_handshake_is_refused(void **state) {
     (void)state;
     static const char *const injected[] = {
@@ -292,6 +316,7 @@ int main(void) {
         cmocka_unit_test(a_server_with_a_good_certificate_gets_mail_over_tls),
         cmocka_unit_test(a_large_mail_arrives_whole_over_tls),
         cmocka_unit_test(fault_29_no_mail_goes_to_a_server_with_a_bad_certificate),
+        cmocka_unit_test(fault_29_a_certificate_that_is_right_for_the_cname_only_is_refused),
         cmocka_unit_test(fault_28_what_is_injected_before_the_handshake_is_refused),
         cmocka_unit_test(a_refused_starttls_is_retry_with_the_servers_words),
         cmocka_unit_test(fault_25_an_answer_cut_inside_tls_is_never_sent),

@@ -105,6 +105,7 @@ struct mail_certs *mail_certs_make(void) {
     struct authority ours = make_authority(certs, "ca");
     struct authority foreign = make_authority(certs, "foreign-ca");
     make_server(certs, "good", here, -DAY_S, DAY_S * 10L, &ours);
+    make_server(certs, "alias", "DNS:alias.test", -DAY_S, DAY_S * 10L, &ours);
     make_server(certs, "expired", here, -DAY_S * 2, -DAY_S, &ours);
     make_server(certs, "early", here, DAY_S, DAY_S * 10L, &ours);
     make_server(certs, "wrong", "DNS:other.example", -DAY_S, DAY_S * 10L, &ours);

@@ -40,6 +40,18 @@ void mail_kit_remember(const char *path, void (*fn)(void *ctx, const char *notic
     remember = fn;
 }
 
+static bool own_names;
+
+void mail_kit_own_names(bool own) {
+    own_names = own;
+}
+
+static const char *libexec_dir(void) {
+    static char dir[4200];
+    (void)snprintf(dir, sizeof dir, "%s/%s", mail_peer_build_dir(), own_names ? "own-names" : "");
+    return dir;
+}
+
 void mail_kit_open(struct mail_kit *kit, const char *host, int port, const char *yaml) {
     char text[4096];
     memset(kit, 0, sizeof *kit);
@@ -54,7 +66,7 @@ void mail_kit_open(struct mail_kit *kit, const char *host, int port, const char 
     }
     kit->env = (struct channel_env){.base = kit->base,
                                     .clock = &clock_system,
-                                    .libexec_dir = mail_peer_build_dir(),
+                                    .libexec_dir = libexec_dir(),
                                     .state_path = state_path,
                                     .remember = remember,
                                     .put_banner = no_banner,

@@ -6,6 +6,8 @@
 #include "channels/channel.h"
 #include "tests/support/mail_peer.h"
 
+#include <stdbool.h>
+
 enum { MAIL_KIT_MAX = 20000 };
 
 struct mail_kit {
@@ -24,10 +26,13 @@ struct mail_kit {
  * that fails. */
 void mail_kit_open(struct mail_kit *kit, const char *host, int port, const char *yaml);
 
-/* The same with `tls: plaintext-on-loopback` to 127.0.0.1; a failure ends the test. */
+/* Kits that are opened from now on use the mailer that answers some names by itself (tests/support/tool/own_names.c), or do not. */
+void mail_kit_own_names(bool own);
+
 /* Kits that are opened from now on keep their state behind that path, and tell `fn` what an earlier process left there; ctx is the kit. */
 void mail_kit_remember(const char *path, void (*fn)(void *ctx, const char *notice_id, uint64_t attempt, const struct outcome *outcome));
 
+/* As mail_kit_open(), with `tls: plaintext-on-loopback` to 127.0.0.1; a failure ends the test. */
 void mail_kit_open_plain(struct mail_kit *kit, int port, const char *yaml);
 
 /* Closes and frees. Mails in flight are answered by then. */
