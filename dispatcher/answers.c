@@ -8,6 +8,7 @@
  * Does not: decide. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "dispatcher/poison.h"
 #include "dispatcher/work.h"
 
 #include <stdlib.h>
@@ -93,8 +94,8 @@ void answers_event(struct work *work, int64_t now_ms) {
 
 /* The first reason why a contact point does not survive: what the desk reads first. */
 static const char *desk_reason(const struct work *work) {
-    if (work->action.exhausted) {
-        return work->action.reason;
+    if (work->action.exhausted || work->buried) {
+        return work->buried ? work->record.why : work->action.reason;
     }
     for (size_t i = 0; i < work->reach.n_contacts; i++) {
         if (!work->reach.contacts[i].survives) {
@@ -242,9 +243,9 @@ int answers_finish(struct work *work, const struct work_place *place, int64_t no
     if (keep_data(work, err) < 0) {
         return -1;
     }
-    bool handed_over = work->stop == NOTICE_HANDED_TO_DESK; /* by a person; a case that expired stays open */
-    if (stopped ||
-        (!reached && work->record.banner)) { /* who was reached may still want to read it; it goes when they act or put it away */
+    bool handed_over = work->stop == NOTICE_HANDED_TO_DESK && !work->buried; /* by a person; a case that expired stays open */
+    if (stopped || (!reached && work->record.banner &&
+                    !work->buried)) { /* who was reached may still want to read it; it goes when they act or put it away */
         banners_take(work);
     }
     bool over = (reached || stopped) && cleared;
@@ -254,7 +255,10 @@ int answers_finish(struct work *work, const struct work_place *place, int64_t no
     if ((over || handed_over) && work->record.desk) {
         drop_desk_case(work, now_ms);
     }
-    if (!cleared && !work->record.desk) {
+    if (work->buried) {
+        poison_bury(work, now_ms);
+    }
+    if ((!cleared || work->buried) && !work->record.desk) {
         answers_hold(work, now_ms);
         add_desk_case(work, place, now_ms);
         work->record.desk = true;

@@ -9,6 +9,7 @@
  * made is refused with the member at fault instead of becoming a notice.
  *
  * Does not: send, wait or read a clock. */
+#include "dispatcher/poison.h"
 #include "dispatcher/work.h"
 
 #include <assert.h>
@@ -87,6 +88,7 @@ static void set_lease(struct work *work, const struct work_place *place, int64_t
         return;
     }
     change->due_at_ms = now_ms + lease_ms;
+    change->lost_if_over = work->lost + 1;
 }
 
 static void keep_job(struct work *work) {
@@ -247,13 +249,15 @@ static enum life_event stop_event(enum notice_state stop) {
     }
 }
 
-/* The producer said that there is nothing to tell any more, or a stranded customer has reacted. */
+/* The producer said that there is nothing to tell any more, or a stranded customer has reacted; or nobody dares to look at it any more. */
 static int decide_stop(struct work *work, const struct work_place *place, int64_t now_ms, struct err *err) {
     work->next = WORK_DONE;
     if (work->stop == NOTICE_RESOLVED) {
         work->record.why = "the customer has acted";
     } else if (work->stop == NOTICE_CANCELLED) {
         work->record.why = "cancelled by the producer";
+    } else if (work->buried) {
+        work->record.why = poison_reason(work);
     } else if (work->stop == NOTICE_HANDED_TO_DESK) {
         const struct job_document *document = &work->document;
         work->record.why = arena_printf(&work->arena, "a person has seen to it%s%s%s%s", document->by == NULL ? "" : ": ",

@@ -5,17 +5,19 @@
  *
  * Guarantees: a job that cannot be used goes to the dead letters whole, with the member at fault and a reason (P12); an entry
  * that was lost with its worker so often goes there before it is parsed again, unless its notice has begun: deciding did not kill, so the
- * notice goes on without its entry, and its attempts are what bounds it. Nothing is dropped without a trace: work that memory does not
+ * notice goes on without its entry (poison.c). Nothing is dropped without a trace: work that memory does not
  * suffice for stays pending in Redis and comes back after its lease. */
 #include "dispatcher/intake.h"
 
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "dispatcher/control.h"
+#include "dispatcher/poison.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 enum { POISON_DELIVERIES = 4, REFUSE_MAX = 512 };
 
@@ -31,6 +33,8 @@ struct refused {
 };
 
 struct refusal_list {
+    struct worker *worker;
+    struct refusal_list *prev, *next; /* among those that are on their way */
     size_t n;
     struct refused items[REFUSE_MAX];
 };
@@ -56,8 +60,8 @@ static bool is_poison(const struct work *work) {
 }
 
 static void refuse(struct worker *w, struct work *work_take, enum notice_state state, const struct err *why) {
-    if (w->refusals == NULL) {
-        w->refusals = calloc(1, sizeof *w->refusals);
+    if (w->refusals == NULL && (w->refusals = calloc(1, sizeof *w->refusals)) != NULL) {
+        w->refusals->worker = w;
     }
     if (w->refusals != NULL && w->refusals->n == REFUSE_MAX) {
         intake_flush_refusals(w);
@@ -84,17 +88,43 @@ void intake_refuse(struct worker *w, struct work *work, enum notice_state state,
     refuse(w, work, state, why);
 }
 
-static void on_refused(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
-    struct worker *w = ctx;
-    size_t begun = 0;
-    for (size_t i = 0; results != NULL && i < n; i++) {
-        begun += results[i] == QUEUE_BEGUN;
+/* What became of a refusal, once that is certain. */
+static void tell(const struct refused *item, enum queue_result result) {
+    const char *id = item->work->id == NULL ? "without id" : item->work->id;
+    const char *entry = item->work->entry.stream_id;
+    if (result == QUEUE_BEGUN) {
+        log_notice("stream entry %s was handed out %u times without an end; its notice had begun before and goes on without it", entry,
+                   item->work->entry.deliveries);
+    } else if (result == QUEUE_APPLIED && item->is_poison) {
+        log_error("ALARM: stream entry %s was handed out %u times and its worker lost each time: it is in the dead letters, unread", entry,
+                  item->work->entry.deliveries);
+    } else if (result == QUEUE_APPLIED && item->state == NOTICE_DEAD) {
+        log_warning("job %s: dead: %s%s%s", id, item->member, item->member[0] == '\0' ? "" : ": ", item->reason);
     }
-    if (begun > 0) {
-        log_notice("%zu of these entries had made their notices before: those are not dead, they go on without the entry", begun);
+}
+
+static void empty(struct refusal_list *list) {
+    for (size_t i = 0; i < list->n; i++) {
+        work_free(list->items[i].work);
+    }
+    list->n = 0;
+}
+
+static void on_refused(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
+    struct refusal_list *list = ctx;
+    struct worker *w = list->worker;
+    for (size_t i = 0; results != NULL && i < n; i++) {
+        tell(&list->items[i], results[i]);
     }
     if (err != NULL) {
         log_error("%zu refusals could not be written: %s", n, err->text);
+    }
+    DL_DELETE(w->refusals_out, list);
+    empty(list);
+    if (w->refusals == NULL) {
+        w->refusals = list; /* it is large, and used again */
+    } else {
+        free(list);
     }
     worker_schedule(w);
 }
@@ -116,33 +146,39 @@ void intake_flush_refusals(struct worker *w) {
             .event = item->event[0] == '\0' ? NULL : item->event,
             .unless_begun = item->is_poison,
         };
-        if (item->state == NOTICE_DEAD) {
-            log_warning("job %s: dead: %s%s%s", item->work->id == NULL ? "without id" : item->work->id, item->member,
-                        item->member[0] == '\0' ? "" : ": ", item->reason);
-        }
     }
     struct err err;
-    if (queue_refuse(w->queue, refusals, list->n, on_refused, w, &err) < 0) {
-        log_error("%zu refusals could not be written: %s; the entries stay pending", list->n, err.text);
+    w->refusals = NULL;
+    DL_APPEND(w->refusals_out, list);
+    if (queue_refuse(w->queue, refusals, list->n, on_refused, list, &err) < 0) {
+        on_refused(list, NULL, list->n, &err); /* the entries stay pending */
     }
-    for (size_t i = 0; i < list->n; i++) {
-        work_free(list->items[i].work);
-    }
-    list->n = 0;
 }
 
-void intake_fini(struct worker *w) {
-    for (size_t i = 0; w->refusals != NULL && i < w->refusals->n; i++) {
-        work_free(w->refusals->items[i].work);
+static void free_list(struct refusal_list *list) {
+    if (list != NULL) {
+        empty(list);
+        free(list);
     }
-    free(w->refusals);
-    w->refusals = NULL;
+}
+
+static void free_lookups(struct worker *w); /* below */
+
+void intake_fini(struct worker *w) {
+    free_lookups(w);
+    struct refusal_list *list, *next;
+    DL_FOREACH_SAFE(w->refusals_out, list, next) {
+        free_list(list);
+    }
+    free_list(w->refusals);
+    w->refusals = w->refusals_out = NULL;
 }
 
 /* ---- look-up ------------------------------------------------------------------------------------------------------- */
 
 struct intake_batch {
     struct worker *worker;
+    struct intake_batch *prev, *next; /* among those that are being looked up */
     size_t n;
     struct work *works[];
 };
@@ -190,6 +226,10 @@ static void resume_held(struct worker *w, struct work *work, const struct queue_
     }
     if (work_resume(work, &w->place, &found->held, now_ms, &err) < 0) {
         log_error("notice %s: %s", work->id, err.text);
+        worker_drop(w, work);
+        return;
+    }
+    if (notice_state_final(work->stored) && work->buried) {
         worker_drop(w, work);
         return;
     }
@@ -269,8 +309,18 @@ static void on_found(void *ctx, const struct queue_found *found, size_t n, struc
         take_found(w, batch->works[i], &found[i], now_ms);
     }
     arena_fini(arena_take);
+    DL_DELETE(w->lookups, batch);
     free(batch);
     worker_schedule(w);
+}
+
+/* What has no answer any more; the works are the worker's. */
+static void free_lookups(struct worker *w) {
+    struct intake_batch *batch, *next;
+    DL_FOREACH_SAFE(w->lookups, batch, next) {
+        DL_DELETE(w->lookups, batch);
+        free(batch);
+    }
 }
 
 static struct intake_batch *batch_new(struct worker *w, size_t most) {
@@ -280,19 +330,22 @@ static struct intake_batch *batch_new(struct worker *w, size_t most) {
         return NULL;
     }
     *batch = (struct intake_batch){.worker = w};
+    DL_APPEND(w->lookups, batch);
     return batch;
 }
 
 static void batch_drop(struct intake_batch *batch, const char *why) {
     log_error("%zu notices are left for later: %s", batch->n, why);
     for (size_t i = 0; i < batch->n; i++) {
-        worker_drop(batch->worker, batch->works[i]);
+        worker_put_back(batch->worker, batch->works[i]);
     }
+    DL_DELETE(batch->worker->lookups, batch);
     free(batch);
 }
 
 static void look_up(struct worker *w, struct intake_batch *batch) {
     if (batch->n == 0) {
+        DL_DELETE(w->lookups, batch);
         free(batch);
         return;
     }
@@ -335,6 +388,7 @@ static struct work *work_of_entry(const struct queue_entry *entry) {
     work->entry.stream_id = arena_strdup(&work->arena, entry->stream_id);
     work->entry.body = entry->body == NULL ? NULL : work->body;
     work->has_entry = true;
+    work->lost = entry->deliveries > 0 ? entry->deliveries - 1 : 0;
     if (work->entry.stream_id == NULL) {
         work_free(work);
         return NULL;
@@ -346,8 +400,6 @@ static struct work *work_of_entry(const struct queue_entry *entry) {
 static int check_entry(struct worker *w, struct work *work, struct err *why) {
     err_clear(why);
     if (is_poison(work)) {
-        log_error("stream entry %s was handed out %u times without an end: it goes to the dead letters unread", work->entry.stream_id,
-                  work->entry.deliveries);
         return err_set(why, ERR_CONFLICT, "it was handed out %u times and never finished: it may be what stops the worker",
                        work->entry.deliveries);
     }
@@ -441,9 +493,29 @@ void intake_control(struct worker *w, struct work *work_take) {
 
 /* ---- due ----------------------------------------------------------------------------------------------------------- */
 
+/* Its lease was over while it was in our hands (a slow gateway, Redis away): nobody was lost. */
+static void keep_due(struct worker *w, struct work *work, const struct queue_due *due) {
+    struct err err;
+    struct queue_lease lease = {work->id, due->lease_end_ms, -1};
+    work->lease_end_ms = due->lease_end_ms;
+    if (queue_give_back(w->queue, &lease, 1, &err) < 0) {
+        log_warning("notice %s: %s; it counts as if a worker had been lost", work->id, err.text);
+    }
+}
+
 static void take_due(struct worker *w, const struct queue_due *due, struct intake_batch *batch) {
-    if (worker_find(w, due->id) != NULL) {
+    struct work *in_hand = worker_find(w, due->id);
+    if (in_hand != NULL) {
+        keep_due(w, in_hand, due);
         return;
+    }
+    if (due->lost >= QUEUE_LOST_MAX) {
+        poison_end(w, due);
+        return;
+    }
+    if (due->lost > 0) {
+        log_warning("notice %s was handed out %u times and not taken any further; it is tried %s", due->id, due->lost,
+                    due->lost + 1 < QUEUE_LOST_MAX ? "with others of the kind" : "alone");
     }
     if (due->held.job == NULL) {
         log_error("notice %s is due but its job is not kept; reachctl notice show %s tells more", due->id, due->id);
@@ -456,6 +528,8 @@ static void take_due(struct worker *w, const struct queue_due *due, struct intak
         work_free(work);
         return;
     }
+    work->lost = due->lost;
+    work->lease_end_ms = due->lease_end_ms;
     worker_add(w, work);
     batch->works[batch->n++] = work;
 }

@@ -79,7 +79,7 @@ static void on_found(void *ctx, const struct queue_found *found, size_t n, struc
             tell_lost_intent(w, batch->ids[i], batch->fences[i]);
         }
         if (what != DEALT_WITH && held->found && held->job != NULL) {
-            due[n_due++] = (struct queue_due){batch->ids[i], *held};
+            due[n_due++] = (struct queue_due){.id = batch->ids[i], .held = *held};
         }
     }
     if (n_due > 0) {

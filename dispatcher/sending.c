@@ -22,9 +22,10 @@ static void take_outcome(struct work *work, const struct outcome *outcome) {
     int64_t now_ms = clock_wall_ms(w->place.clock);
     if (work_outcome(work, &w->place, outcome, now_ms, worker_random(w), &err) < 0) {
         log_error("notice %s: %s; it is taken up again after its lease", work->id, err.text);
-        worker_drop(w, work);
+        worker_put_back(w, work);
         return;
     }
+    work->lost = 0; /* the worker has lived through that attempt */
     worker_make_ready(w, work);
 }
 

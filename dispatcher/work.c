@@ -272,7 +272,8 @@ int work_resume(struct work *work, const struct work_place *place, const struct 
     if (record_read(held->record, &work->arena, &work->record, err) < 0) {
         return -1;
     }
-    if (work->document.type != JOB_NOTICE && held->job != NULL && work->record.version != NULL && take_data(work, held->job, err) < 0) {
+    if (work->document.type != JOB_NOTICE && !work->buried && held->job != NULL && work->record.version != NULL &&
+        take_data(work, held->job, err) < 0) {
         return -1;
     }
     work->stored = held->state;

@@ -69,6 +69,9 @@ struct work {
     bool job_kept;            /* Redis keeps the job beside the record */
     bool has_entry;           /* the stream entry is not acknowledged yet */
     struct queue_entry entry;
+    unsigned lost;        /* workers that were lost over it before it came here */
+    int64_t lease_end_ms; /* of its lease in the due set; 0: it has none */
+    bool buried;          /* too many: it is ended without being looked at */
 
     /* the decision */
     const struct doomed_set *doomed;
@@ -85,6 +88,7 @@ struct work {
     enum notice_state state_before;
     const char *banner_before;
     size_t counts_before;
+    const char *dead_job; /* buried: its job as it was kept, for the dead letters; in the arena */
 
     /* the attempt */
     struct message message;

@@ -104,6 +104,15 @@ void worker_drop(struct worker *w, struct work *work) {
     worker_schedule(w);
 }
 
+void worker_put_back(struct worker *w, struct work *work) {
+    struct err err;
+    struct queue_lease lease = {work->id, work->lease_end_ms, -1};
+    if (work->lease_end_ms > 0 && queue_give_back(w->queue, &lease, 1, &err) < 0) {
+        log_warning("notice %s: %s; it counts as if its worker had been lost", work->id, err.text);
+    }
+    worker_drop(w, work);
+}
+
 void worker_make_ready(struct worker *w, struct work *work) {
     work->next_in_list = NULL;
     *w->ready_end = work;
@@ -127,7 +136,7 @@ static void update_room(struct worker *w) {
 }
 
 static void check_drained(struct worker *w) {
-    if (w->draining && !w->drained && w->n_active == 0 && queue_pending(w->queue) == 0) {
+    if (w->draining && !w->drained && (w->n_active == 0 || w->given_back) && queue_pending(w->queue) == 0) {
         w->drained = true;
         if (w->watch.drained != NULL) {
             w->watch.drained(w->watch.ctx);
@@ -179,6 +188,9 @@ static bool on_applied_one(struct worker *w, struct work *work, enum queue_resul
     work->stored = work->change.state;
     work->has_entry = work->has_entry && work->change.ack == NULL;
     work->job_kept = work->job_kept || work->change.job_action == QUEUE_JOB_STORE;
+    if (work->change.due_at_ms >= 0) {
+        work->lease_end_ms = work->change.lost_if_over > 0 ? work->change.due_at_ms : 0;
+    }
     buf_reset(&work->counts);
     intake_repetitions(w, work, true);
     if (work->next == WORK_SEND) {
@@ -272,7 +284,11 @@ static bool decide_one(struct worker *w, struct work *work, int64_t now_ms, int6
             return false;
         }
         log_error("notice %s: cannot be decided: %s; it is taken up again after its lease", work->id, err.text);
-        worker_drop(w, work);
+        if (err.code == ERR_MEMORY) {
+            worker_put_back(w, work);
+        } else {
+            worker_drop(w, work);
+        }
         return false;
     }
     if (work->next == WORK_REFUSE) {
@@ -454,15 +470,51 @@ void worker_watch(struct worker *w, const struct worker_watch *watch) {
     w->watch = *watch;
 }
 
-static void on_drain_limit(evutil_socket_t fd, short what, void *ctx) {
+static void on_give_back_limit(evutil_socket_t fd, short what, void *ctx) {
     (void)fd;
     (void)what;
     struct worker *w = ctx;
-    log_warning("%zu notices are still in flight after the time to drain; they are taken up again later", w->n_active);
     if (!w->drained && w->watch.drained != NULL) {
         w->drained = true;
         w->watch.drained(w->watch.ctx);
     }
+}
+
+/* What is in hand does not count as lost with this worker. What is being sent keeps its lease, since it may be going out. */
+static void give_back_all(struct worker *w) {
+    struct err err;
+    struct work *work, *next;
+    size_t n = 0;
+    struct queue_lease *leases = calloc(w->n_active, sizeof *leases);
+    int64_t now_ms = clock_wall_ms(w->place.clock);
+    HASH_ITER(hh, w->active, work, next) {
+        if (leases != NULL && work->lease_end_ms > 0) {
+            leases[n++] = (struct queue_lease){work->id, work->lease_end_ms, work->stored == NOTICE_SENDING ? -1 : now_ms};
+        }
+    }
+    if (leases == NULL || queue_give_back(w->queue, leases, n, &err) < 0) {
+        log_error("out of memory: what is in hand counts as lost");
+    }
+    free(leases);
+}
+
+enum { GIVE_BACK_S = 1 };
+
+static void on_drain_limit(evutil_socket_t fd, short what, void *ctx) {
+    struct worker *w = ctx;
+    static const struct timeval limit = {.tv_sec = GIVE_BACK_S};
+    if (w->drained) {
+        return;
+    }
+    log_warning("%zu notices are still in flight after the time to drain; they are taken up again later", w->n_active);
+    if (w->n_active > 0) {
+        give_back_all(w);
+    }
+    w->given_back = true;
+    if (event_base_once(w->base, -1, EV_TIMEOUT, on_give_back_limit, w, &limit) < 0) {
+        on_give_back_limit(fd, what, w);
+    }
+    check_drained(w);
 }
 
 void worker_drain(struct worker *w) {

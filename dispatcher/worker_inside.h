@@ -12,6 +12,7 @@ struct refusal_list;
 struct reload;
 struct webhooks;
 struct holding;
+struct intake_batch;
 
 struct worker {
     struct event_base *base;
@@ -31,7 +32,9 @@ struct worker {
     struct apply *applies; /* changes on their way to Redis (worker.c) */
     struct event *flush_event;
     bool flush_scheduled;
-    struct refusal_list *refusals; /* intake.c */
+    struct refusal_list *refusals;     /* intake.c; those that are not written yet */
+    struct refusal_list *refusals_out; /* those that have no answer yet */
+    struct intake_batch *lookups;      /* batches that are being looked up */
     struct early *early;           /* early.c */
     struct event *unknown_timer;   /* control.c: requests about notices that nobody knows yet */
     struct work *unknown;
@@ -43,6 +46,7 @@ struct worker {
     int64_t flush_mono_ms;   /* of this turn of the loop */
     uint64_t random;
     bool draining;
+    bool given_back; /* the time to drain is over: what is in hand stays as it is */
     bool drained;
 };
 
@@ -64,6 +68,9 @@ void worker_remove(struct worker *worker, struct work *work);
 
 /* Ends a work here, whatever its state; frees it. An entry of it that is not acknowledged comes back after its lease. */
 void worker_drop(struct worker *worker, struct work *work);
+
+/* The same for want of memory: it comes again after its lease, and that it came to nothing here is not its own fault. */
+void worker_put_back(struct worker *worker, struct work *work);
 
 /* Puts an active work on the ready list: it is decided in this turn of the loop. */
 void worker_make_ready(struct worker *worker, struct work *work);

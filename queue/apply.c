@@ -239,7 +239,7 @@ static void put_due(struct command *command, const struct batch *batch) {
     for (size_t i = 0; i < batch->n_items; i++) {
         const struct queue_change *change = &batch->items[i].change;
         if (change->due_at_ms > 0) {
-            command_put_i64(command, change->due_at_ms);
+            arguments_put_due(command, change->due_at_ms, change->lost_if_over);
             command_puts(command, change->id);
         }
     }
@@ -451,6 +451,9 @@ int queue_apply(struct queue *queue, const struct queue_change *changes, size_t 
     for (size_t i = 0; i < n; i++) {
         if (changes[i].due_at_ms > 0) {
             upkeep_due_at(queue, changes[i].due_at_ms);
+        }
+        if (queue->trial.n > 0) {
+            trial_decided(queue, changes[i].id, changes[i].state == NOTICE_SENDING);
         }
     }
     return 0;

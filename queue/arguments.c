@@ -1,14 +1,15 @@
 /* arguments: see arguments.h. Fails: by want of memory. */
 #include "queue/arguments.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 void arguments_put_effects(struct command *command, const struct queue_effect *effects, size_t n) {
     static const char letters[] = {
-        [QUEUE_SET] = 'S',      [QUEUE_DEL] = 'D',  [QUEUE_HSET] = 'H',  [QUEUE_HDEL] = 'h',   [QUEUE_ZADD] = 'Z',   [QUEUE_ZREM] = 'z',
-        [QUEUE_WAKE] = 'W',     [QUEUE_ADD] = 'X',  [QUEUE_FREE] = 'F',  [QUEUE_HOLD] = 'O',   [QUEUE_UNHOLD] = 'o', [QUEUE_BANNER] = 'N',
-        [QUEUE_UNBANNER] = 'n', [QUEUE_BOOK] = 'B', [QUEUE_GRANT] = 'G', [QUEUE_REACHED] = 'R'};
+        [QUEUE_SET] = 'S',      [QUEUE_DEL] = 'D',  [QUEUE_HSET] = 'H',  [QUEUE_HDEL] = 'h',    [QUEUE_ZADD] = 'Z',   [QUEUE_ZREM] = 'z',
+        [QUEUE_WAKE] = 'W',     [QUEUE_ADD] = 'X',  [QUEUE_FREE] = 'F',  [QUEUE_HOLD] = 'O',    [QUEUE_UNHOLD] = 'o', [QUEUE_BANNER] = 'N',
+        [QUEUE_UNBANNER] = 'n', [QUEUE_BOOK] = 'B', [QUEUE_GRANT] = 'G', [QUEUE_REACHED] = 'R', [QUEUE_BURY] = 'K'};
     for (size_t i = 0; i < n; i++) {
         command_put(command, &letters[effects[i].op], 1);
         command_puts(command, effects[i].key);
@@ -16,6 +17,17 @@ void arguments_put_effects(struct command *command, const struct queue_effect *e
         command_puts(command, effects[i].value == NULL ? "" : effects[i].value);
         command_put_i64(command, effects[i].at_ms);
     }
+}
+
+void arguments_put_due(struct command *command, int64_t due_at_ms, unsigned lost_if_over) {
+    char score[40];
+    unsigned lost = lost_if_over < DUE_LOST_MAX ? lost_if_over : DUE_LOST_MAX;
+    if (lost == 0) {
+        command_put_i64(command, due_at_ms);
+        return;
+    }
+    (void)snprintf(score, sizeof score, "%lld.%04u", (long long)due_at_ms, lost * (10000 / DUE_PARTS));
+    command_puts(command, score);
 }
 
 void arguments_put_gateway(struct command *command, const struct queue_keys *keys, int64_t events_max,

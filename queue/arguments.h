@@ -9,6 +9,11 @@
 /* Five arguments an effect, as lua/common.lua takes them. */
 void arguments_put_effects(struct command *command, const struct queue_effect *effects, size_t n);
 
+/* A score of the due set: when, and how many workers will have been lost over the notice where that time comes without another change
+ * (common.lua's lost_of() reads it: n sixteenths of a millisecond). */
+enum { DUE_PARTS = 16, DUE_LOST_MAX = DUE_PARTS - 1 };
+void arguments_put_due(struct command *command, int64_t due_at_ms, unsigned lost_if_over);
+
 /* The distinct lists of counter names of a batch, and how often each is wanted. A batch has few. */
 struct counts_wanted {
     struct counts_list {

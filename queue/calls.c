@@ -130,10 +130,11 @@ void calls_send(struct queue *queue) {
     }
 }
 
+/* While Redis refuses, calls wait; but where this is the end, each is tried at once. */
 void call_enqueue(struct queue *queue, struct call *call_take) {
     TAILQ_INSERT_TAIL(&queue->calls, call_take, link);
     queue->n_calls++;
-    if (queue->ready && !queue->in_trouble && send_one(queue, call_take) < 0) {
+    if (queue->ready && (!queue->in_trouble || queue->stopped) && send_one(queue, call_take) < 0) {
         connect_drop(queue, "a command could not be queued");
     }
 }

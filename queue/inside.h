@@ -16,6 +16,7 @@
  *   reading.c  new entries and receipts, and whose turn it is
  *   vanished.c entries in hand that Redis has lost
  *   again.c    own pending entries, entries of the dead; suspects one at a time
+ *   trial.c    what has cost workers before: in small groups, or alone
  *   audit.c    counters against records, now and then
  *   sweep.c    finds lost work; finished notices that may leave
  *   upkeep.c   due notices, trimming: what happens by the clock */
@@ -111,12 +112,25 @@ struct raw {
 struct upkeep {
     struct event *timer;
     bool claiming;
-    size_t reserved;     /* room promised to the claim under way */
-    int64_t next_due_ms; /* wall clock: when the earliest notice is due, as far as known */
-    int64_t trim_at_ms;  /* monotonic */
+    size_t reserved;      /* room promised to the claim under way */
+    int64_t lease_end_ms; /* wall clock: of what the last claim has brought */
+    int64_t next_due_ms;  /* wall clock: when the earliest notice is due, as far as known */
+    int64_t trim_at_ms;   /* monotonic */
     char requeue_cursor[48];
     int64_t requeued; /* so far, in the search under way */
     bool trim_wanted; /* something was acknowledged since the last one */
+};
+
+/* What is being tried in a group or alone. */
+enum { TRIAL_MAX = 64 };
+
+struct trial {
+    bool alone;
+    int64_t limit_ms;           /* how long it is waited for at most */
+    int64_t until_ms;           /* monotonic: not any longer */
+    const char *ids[TRIAL_MAX]; /* in the arena; those that are not decided yet */
+    size_t n;                   /* 0: nothing is */
+    struct arena arena;
 };
 
 enum { AUDIT_IDS_MAX = 100 };
@@ -207,6 +221,7 @@ struct queue {
     bool stopped;
     struct reading reading;
     struct upkeep upkeep;
+    struct trial trial;
     struct sweep sweep;
     struct audit audit;
 };
@@ -290,6 +305,8 @@ void reading_restart(struct queue *queue);
 void reading_poke(struct queue *queue);
 /* Entries have become pending with this consumer: they are read again. */
 void reading_own_again(struct queue *queue);
+/* Read in this turn of the loop, if nothing is under way. */
+void reading_soon(struct queue *queue);
 /* Room that is neither used nor promised: for urgent entries, or for anything else. */
 size_t reading_free_room(const struct queue *queue);
 size_t reading_common_room(const struct queue *queue);
@@ -326,5 +343,23 @@ void upkeep_fini(struct queue *queue);
 void upkeep_restart(struct queue *queue);
 /* A notice will be due at due_ms. */
 void upkeep_due_at(struct queue *queue, int64_t due_ms);
+/* Due notices are looked for again after so long. */
+void upkeep_look(struct queue *queue, int64_t ms);
+
+/* ---- trial.c ---- */
+/* Something that has cost a worker before is in hand: no more of the kind is handed out. */
+bool trial_is_on(const struct queue *queue);
+/* It has cost two: nothing at all is handed out. */
+bool trial_is_alone(const struct queue *queue);
+/* A new trial takes the place of the one before, if there is one. */
+void trial_begin(struct queue *queue, bool alone);
+void trial_add(struct queue *queue, const char *id);
+/* A change of it was submitted; `is_intent`: it is about to be sent. */
+void trial_decided(struct queue *queue, const char *id, bool is_intent);
+/* It has taken too long: nothing keeps to it any more, but it has not ended. */
+bool trial_is_overdue(const struct queue *queue);
+/* Nothing is being tried any more: new entries are read, then the next trial may begin. */
+void trial_end(struct queue *queue);
+void trial_forget(struct queue *queue);
 
 #endif

@@ -49,6 +49,8 @@ static int init(struct queue *queue, struct err *err) {
     return connect_init(queue, err);
 }
 
+enum { TRIAL_MS = 2000 };
+
 struct queue *queue_new(struct event_base *base, const struct clock *clock, const struct queue_settings *settings,
                         const struct queue_handlers *handlers, void *ctx, struct err *err) {
     struct queue *queue = calloc(1, sizeof *queue);
@@ -62,6 +64,7 @@ struct queue *queue_new(struct event_base *base, const struct clock *clock, cons
     queue->settings = settings;
     queue->handlers = handlers;
     queue->ctx = ctx;
+    queue->trial.limit_ms = TRIAL_MS;
     if (init(queue, err) < 0) {
         queue_free(queue);
         return NULL;
@@ -82,6 +85,7 @@ void queue_free(struct queue *queue) {
     audit_fini(queue);
     vanished_fini(queue);
     held_fini(&queue->held);
+    trial_forget(queue);
     arena_fini(&queue->arena);
     free(queue);
 }
@@ -108,7 +112,7 @@ const char *queue_consumer(const struct queue *queue) {
 }
 
 size_t queue_pending(const struct queue *queue) {
-    return queue->n_calls;
+    return queue->n_calls + (queue->stopped && queue->ready && queue->upkeep.claiming ? 1 : 0);
 }
 
 void queue_let_go(struct queue *queue, enum lane lane, const char *stream_id) {

@@ -63,9 +63,14 @@ struct queue_record {
     const char *job;    /* the job as it came, where it is kept; else NULL */
 };
 
+/* A notice that so many workers were lost over is not taken up any more, but ended. */
+enum { QUEUE_LOST_MAX = 3 };
+
 struct queue_due {
     const char *id;
     struct queue_record held;
+    unsigned lost;        /* so many workers had it in hand one after the other and made nothing of it until their lease was over */
+    int64_t lease_end_ms; /* of the lease it was handed out with: for queue_give_back() */
 };
 
 struct queue_receipt {
@@ -115,7 +120,7 @@ void queue_set_reserve(struct queue *queue, size_t reserve);
 /* Stops reading for good; changes still go through. */
 void queue_stop_reading(struct queue *queue);
 
-/* Number of calls not answered yet, of whatever kind. */
+/* Number of calls not answered yet, of whatever kind; once reading has stopped also a claim of due notices. */
 size_t queue_pending(const struct queue *queue);
 
 /* The worker will not finish an entry (a receipt) that was handed out to it: it is not in hand any more, stays pending and is handed out
@@ -133,6 +138,17 @@ int64_t queue_fence_at_ms(uint64_t fence);
 /* Whether an entry that was handed out still is the worker's: false after queue_let_go(), and where Redis has lost it (killed, it may lose
  * what it had answered). What has not begun by then must not: its producer pushes the job again. */
 bool queue_in_hand(const struct queue *queue, const struct queue_entry *entry);
+
+/* ---- due notices in hand ------------------------------------------------------------------------------------------ */
+struct queue_lease {
+    const char *id;
+    int64_t end_ms; /* as it was handed out, or as it was set with the intent */
+    int64_t due_ms; /* when it is to be handed out (at the latest); -1: at the end of the lease as it is */
+};
+
+/* So many leases of due notices do not count against these when they are over: their worker lives (it is being stopped, or has them in
+ * hand still). Each only while its lease is the one that is named. Where Redis is away it waits. 0, or -1 with *err (no memory). */
+int queue_give_back(struct queue *queue, const struct queue_lease *leases, size_t n, struct err *err);
 
 /* ---- look-up ------------------------------------------------------------------------------------------------------ */
 struct queue_found {
@@ -188,7 +204,8 @@ enum queue_op {
                  * In a change it is left out where it is not; a control is answered STALE and stays pending */
     QUEUE_REACHED, /* key = the answer to QUEUE_ASK_REACHED_NOTICES as read ("" for none), field = customer. Writes nothing: a control is
                     * answered STALE where it has changed; in a change it does nothing */
-    QUEUE_GRANT    /* key, field = account, value, at_ms = expiry: a clearance, unless another notice holds the account; tells events */
+    QUEUE_GRANT,   /* key, field = account, value, at_ms = expiry: a clearance, unless another notice holds the account; tells events */
+    QUEUE_BURY     /* key "dead", field = the notice's id, lane, time and reason with blanks between, value = its job: a dead letter */
 };
 
 #define QUEUE_SEEN_LEN 41
@@ -217,8 +234,9 @@ struct queue_change {
     enum queue_job job_action;
     const char *job; /* QUEUE_JOB_STORE */
     size_t job_len;
-    int64_t due_at_ms;    /* when to hand it out again; 0: never; -1: leave as it is */
-    int64_t not_after_ms; /* fence_seen 0: the entry's; a worker that was stopped longer than its lease begins nothing (0: no limit) */
+    int64_t due_at_ms;     /* when to hand it out again; 0: never; -1: leave as it is */
+    unsigned lost_if_over; /* due_at_ms is the end of a lease: how many workers will have been lost over it then; 0: it is a time to act */
+    int64_t not_after_ms;  /* fence_seen 0: the entry's; a worker that was stopped longer than its lease begins nothing (0: no limit) */
     const struct queue_entry *from; /* fence_seen 0: the entry it comes from, without which it does not begin (queue_in_hand()); or NULL */
     const struct queue_entry *ack;  /* acknowledge this entry in the same step; or NULL */
     const char *counts;             /* names of counters to raise by one, separated by blanks ("sent:email fallback"); or NULL */

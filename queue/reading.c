@@ -210,7 +210,7 @@ static void read_new(struct queue *queue, enum stream stream, size_t count) {
 
 size_t reading_free_room(const struct queue *queue) {
     size_t promised = queue->reading.reserved + queue->upkeep.reserved;
-    return queue->room > promised ? queue->room - promised : 0;
+    return queue->room > promised && !trial_is_alone(queue) ? queue->room - promised : 0;
 }
 
 size_t reading_common_room(const struct queue *queue) {
@@ -331,9 +331,13 @@ void reading_poke(struct queue *queue) {
     }
 }
 
-void reading_own_again(struct queue *queue) {
-    queue->reading.again.own_again = true;
-    if (queue->ready && queue->reading.busy == 0) {
+void reading_soon(struct queue *queue) {
+    if (queue->ready && !queue->stopped && queue->reading.busy == 0) {
         reading_pause(queue, 0);
     }
+}
+
+void reading_own_again(struct queue *queue) {
+    queue->reading.again.own_again = true;
+    reading_soon(queue);
 }

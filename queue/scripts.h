@@ -8,6 +8,7 @@
 #define SCRIPT_LIST(X)                                                                                                                     \
     X(SCRIPT_APPLY, apply)                                                                                                                 \
     X(SCRIPT_SETTLE, settle)                                                                                                               \
+    X(SCRIPT_GIVEBACK, giveback)                                                                                                           \
     X(SCRIPT_CLAIM, claim)                                                                                                                 \
     X(SCRIPT_RECLAIM, reclaim)                                                                                                             \
     X(SCRIPT_READ, read)                                                                                                                   \

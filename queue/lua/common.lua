@@ -89,7 +89,7 @@ local function demand_keys()
 end
 
 -- Effects: five arguments each, from ARGV[at] on: operation, key without the prefix, field, value, time.
-local EFFECT_KIND = {X = 'stream', O = 'hash', o = 'hash', H = 'hash', h = 'hash', Z = 'zset', z = 'zset', N = 'string', n = 'string'}
+local EFFECT_KIND = {X = 'stream', K = 'stream', O = 'hash', o = 'hash', H = 'hash', h = 'hash', Z = 'zset', z = 'zset', N = 'string', n = 'string'}
 
 -- Keys of ours that an effect reads or writes beside the one it names.
 local EFFECT_READS = {B = {'contacts', 'hash'}, F = {'desk', 'hash'}, G = {'holds', 'hash'}}
@@ -104,6 +104,16 @@ local function demand_effects(prefix, at, n)
             demand(prefix .. read[1], read[2])
         end
     end
+end
+
+-- A score of the due set is a time in ms; its fraction, in sixteenths, says how many workers will have been lost over the notice where that
+-- time comes without a change (0: it is a time to act and no lease). A change replaces the score, so a notice that goes on starts anew.
+local function lost_of(score)
+    return math.floor((score - math.floor(score)) * 16)
+end
+
+local function due_score(time, lost)
+    return string.format('%.4f', math.floor(tonumber(time)) + math.min(lost, 15) / 16)
 end
 
 -- Has a customer's notices looked at again: those that wait, not those that a worker has in hand (its lease stands) nor the
@@ -324,6 +334,10 @@ local EFFECT = {
     z = function(key, field) redis.call('ZREM', key, field) end,
     W = function(_, customer, _, time) wake(customer, time) end,
     X = function(key, field, value) redis.call('XADD', key, '*', field, value) end,
+    K = function(key, what, job)
+        local id, lane, at, reason = string.match(what, '^(%S+) (%S+) (%S+) (.*)$')
+        redis.call('XADD', key, '*', 'job', job, 'reason', reason, 'member', '', 'id', id, 'at', at, 'lane', lane)
+    end,
     F = function(key, customer, value, time) release(key, customer, value, time) end,
     B = function(_, customer, value, _, _, seen)
         if book_is(customer, seen) then

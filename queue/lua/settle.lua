@@ -7,12 +7,13 @@
 --       row: stream id [, job, reason, member, id, time] [, event] [, effects, five arguments each]
 --
 -- Before: the entry is pending in the group, or it is not.
--- After, for every entry that was pending: it is acknowledged, its dead letter is in `dead`, and it is counted as accepted and
--- in its final state (state letter given), with its counters, event and effects. Flag 2: where this very entry has made a notice, that was
--- counted when it began; the entry is acknowledged and nothing else is counted or told, and a notice in flight goes on: its job is kept
--- and it is due now. Answer B. An entry that was not pending was settled
--- earlier, by whomever: S, and nothing is done. S also where it
--- would write a contact book entry, or rests on a customer's reached notices, that are not what was read any more. So a repeated call counts nothing twice. Answer: one letter an item.
+-- After, for every entry that was pending: it is acknowledged, its dead letter is in `dead`, and it is counted as accepted and in its final
+-- state (state letter given), with its counters, event and effects. Answer: one letter an item:
+--   A  done
+--   B  dead letter flag 2, and this very entry has made a notice, that was counted when it began: the entry is acknowledged and nothing else
+--      is counted or told. A notice in flight goes on without it: its job is kept and it is due now, as one that two workers were lost over
+--   S  nothing is done: the entry was not pending, so it was settled earlier, by whomever, and a repeated call counts nothing twice; or it
+--      would write a contact book entry, or rests on a customer's reached notices, that are not what was read any more
 
 local COUNTERS, EVENTS, DEAD = KEYS[6], KEYS[7], KEYS[11]
 local byte = string.byte
@@ -53,7 +54,7 @@ local function go_on(id, record, job)
     if not ENDED[string.sub(record, 1, 1)] then
         local time = redis.call('TIME')
         redis.call('HSET', KEYS[2], id, job)
-        redis.call('ZADD', KEYS[3], tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), id)
+        redis.call('ZADD', KEYS[3], due_score(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000), 2), id)
     end
 end
 

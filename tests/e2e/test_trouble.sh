@@ -132,7 +132,7 @@ it_puts_fault_18_a_job_that_three_workers_were_lost_over_to_the_dead_letters_and
     start_reachd --config "$CONFIG"
     wait_until 20 "it is dead" count_is dead 1
     contains "$(ctl dead list)" 'handed out 4 times and never finished' 'the reason'
-    grep -q 'error: stream entry .* was handed out 4 times without an end: it goes to the dead letters unread' "$T/reachd.log" || fail "ops were not told in the log"
+    grep -q 'error: ALARM: stream entry .* was handed out 4 times and its worker lost each time: it is in the dead letters, unread' "$T/reachd.log" || fail "ops were not told in the log"
     contains "$(rcli XRANGE reach:events - +)" '"dead"' 'the events'
     equal "$(job killer)" "$(rcli XREVRANGE reach:dead + - COUNT 1 | sed -n 3p)" 'the job, whole'
     wait_until 20 "its neighbour is reached" state_is neighbour reached
