@@ -162,7 +162,7 @@ static int finish_change(struct work *work, const struct work_place *place, int6
         work->book_text = NULL;
     }
     answers_event(work, now_ms);
-    record_write(&work->record, &work->record_text);
+    record_write(&work->record, work->state, &work->record_text);
     change->record = buf_str(&work->record_text);
     change->event = buf_str(&work->event);
     change->counts = work->counts.len == 0 ? NULL : buf_str(&work->counts);

@@ -1,13 +1,17 @@
 /* record: see record.h.
  *
  * Written by hand into a buffer (it is on the path of every notice), read with jansson (only when a notice comes back: a
- * retry, a wait that is over, a receipt, an operator). Members that have their usual value are left out.
+ * retry, a wait that is over, a receipt, an operator). Members that have their usual value are left out, and what the timeline repeats is
+ * written once (record_line.c), so that a finished notice takes little room.
  *
  * Guarantees: record_read(record_write(r)) gives r again. Members that a newer version may have added are ignored on reading,
  * so that an older reachd can be started on a newer one's data. Does not: talk to Redis. */
 #include "dispatcher/record.h"
 
+#include "dispatcher/record_line.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- writing ------------------------------------------------------------------------------------------------------- */
@@ -28,10 +32,24 @@ static void put_text(struct buf *out, const char *name, const char *value) {
     }
 }
 
+static void put_hash(struct buf *out, const char *name, const char *value) {
+    if (value != NULL) {
+        put_name(out, name);
+        record_hash_put(out, value);
+    }
+}
+
 static void put_number(struct buf *out, const char *name, int64_t value) {
     if (value != 0) {
         put_name(out, name);
         buf_put_i64(out, value);
+    }
+}
+
+static void put_time(struct buf *out, const char *name, const struct record *record, int64_t at_ms) {
+    if (at_ms != 0) {
+        put_name(out, name);
+        record_time_put(out, record, at_ms);
     }
 }
 
@@ -50,9 +68,9 @@ static void put_made(struct buf *out, const struct record *record, const struct 
     put_text(out, "mc", t->check);
     put_text(out, "mk", t->key_mark);
     if (record->version == NULL || t->version == NULL || strcmp(record->version, t->version) != 0) {
-        put_text(out, "tv", t->version);
+        put_hash(out, "tv", t->version);
     }
-    put_number(out, "m", t->made_at_ms == t->plan.first_at_ms ? 0 : t->made_at_ms);
+    put_time(out, "m", record, t->made_at_ms == t->plan.first_at_ms ? 0 : t->made_at_ms);
 }
 
 static void put_try(struct buf *out, const struct record *record, const struct record_try *t) {
@@ -70,9 +88,9 @@ static void put_try(struct buf *out, const struct record *record, const struct r
     }
     put_flag(out, "ew", t->plan.early_warning);
     put_flag(out, "bad", t->plan.failed_later);
-    put_number(out, "first", t->plan.first_at_ms);
-    put_number(out, "at", t->plan.last_at_ms);
-    put_number(out, "retry", t->plan.retry_at_ms);
+    put_time(out, "first", record, t->plan.first_at_ms);
+    put_time(out, "at", record, t->plan.last_at_ms);
+    put_time(out, "retry", record, t->plan.retry_at_ms);
     put_text(out, "code", t->code);
     put_text(out, "why", t->why);
     put_number(out, "u", t->doubts);
@@ -110,43 +128,41 @@ static void put_lists(const struct record *record, struct buf *out) {
     put_name(out, "log");
     buf_putc(out, '[');
     for (size_t i = 0; i < record->n_log; i++) {
-        buf_puts(out, i == 0 ? "[" : ",[");
-        buf_put_i64(out, record->log[i].at_ms);
-        buf_putc(out, ',');
-        buf_put_json_str(out, record->log[i].what);
-        if (record->log[i].detail != NULL) {
-            buf_putc(out, ',');
-            buf_put_json_str(out, record->log[i].detail);
-        }
-        buf_putc(out, ']');
+        buf_puts(out, i == 0 ? "" : ",");
+        record_line_put(out, record, &record->log[i]);
     }
     buf_putc(out, ']');
 }
 
-void record_write(const struct record *record, struct buf *out) {
+void record_write(const struct record *record, enum notice_state state, struct buf *out) {
+    const char letter[] = {notice_state_letter(state), '\0'};
     buf_putc(out, '{');
+    put_text(out, "s", letter); /* first: the auditor compares it with the head of the record (queue/lua/recount.lua) */
     put_text(out, "c", record->customer);
     put_text(out, "n", record->notice);
     put_number(out, "at", record->accepted_at_ms);
-    put_number(out, "eff", record->effective_at_ms);
-    put_number(out, "exp", record->expires_at_ms);
-    put_number(out, "prom", record->promise_at_ms);
+    put_time(out, "eff", record, record->effective_at_ms);
+    put_time(out, "exp", record, record->expires_at_ms);
+    put_time(out, "prom", record, record->promise_at_ms);
     put_text(out, "route", record->route);
-    put_text(out, "d", record->digest);
+    put_hash(out, "d", record->digest);
     put_text(out, "x", record->origin);
     put_text(out, "v", record->verdict);
     put_text(out, "why", record->why);
     put_text(out, "l", record->locale);
-    put_text(out, "tv", record->version);
+    put_hash(out, "tv", record->version);
     put_text(out, "an", record->addressed.name);
     put_text(out, "az", record->addressed.time_zone);
     put_text(out, "al", record->addressed.locale);
-    put_text(out, "data", record->data);
+    if (record->data != NULL) { /* JSON itself */
+        put_name(out, "data");
+        buf_puts(out, record->data);
+    }
     put_flag(out, "desk", record->desk);
     put_flag(out, "hold", record->held);
     put_flag(out, "clear", record->cleared);
     put_flag(out, "bn", record->banner);
-    put_number(out, "sus", record->suspect_since_ms);
+    put_time(out, "sus", record, record->suspect_since_ms);
     put_number(out, "own", (int64_t)record->n_own);
     put_lists(record, out);
     buf_putc(out, '}');
@@ -160,6 +176,23 @@ static const char *get_text(const json_t *object, const char *name, struct arena
 
 static int64_t get_number(const json_t *object, const char *name) {
     return json_integer_value(json_object_get(object, name));
+}
+
+static int64_t get_time(const json_t *object, const char *name, const struct record *record) {
+    const json_t *value = json_object_get(object, name);
+    return value == NULL ? 0 : record_time_read(record, json_integer_value(value));
+}
+
+/* JSON text of a member; of earlier versions a string that holds it. */
+static const char *get_json(const json_t *object, const char *name, struct arena *arena) {
+    const json_t *value = json_object_get(object, name);
+    if (value == NULL || json_is_string(value)) {
+        return get_text(object, name, arena);
+    }
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    const char *copy = arena_strdup(arena, text);
+    free(text);
+    return copy;
 }
 
 static bool get_flag(const json_t *object, const char *name) {
@@ -181,9 +214,9 @@ static void read_made(const json_t *object, const struct record *record, struct 
         return;
     }
     t->key_mark = get_text(object, "mk", arena);
-    t->version = get_text(object, "tv", arena);
+    t->version = record_hash_read(json_string_value(json_object_get(object, "tv")), arena);
     t->version = t->version == NULL ? record->version : t->version;
-    t->made_at_ms = get_number(object, "m");
+    t->made_at_ms = get_time(object, "m", record);
     t->made_at_ms = t->made_at_ms == 0 ? t->plan.first_at_ms : t->made_at_ms;
 }
 
@@ -199,9 +232,9 @@ static void read_try(const json_t *object, const struct record *record, struct a
     }
     t->plan.early_warning = get_flag(object, "ew");
     t->plan.failed_later = get_flag(object, "bad");
-    t->plan.first_at_ms = get_number(object, "first");
-    t->plan.last_at_ms = get_number(object, "at");
-    t->plan.retry_at_ms = get_number(object, "retry");
+    t->plan.first_at_ms = get_time(object, "first", record);
+    t->plan.last_at_ms = get_time(object, "at", record);
+    t->plan.retry_at_ms = get_time(object, "retry", record);
     t->channel = get_text(object, "ch", arena);
     t->gateway = get_text(object, "g", arena);
     t->to = get_text(object, "to", arena);
@@ -241,10 +274,7 @@ static int read_lists(const json_t *root, struct arena *arena, struct record *re
         read_try(json_array_get(tries, i), record, arena, &record->tries[i]);
     }
     for (size_t i = 0; i < record->n_log; i++) {
-        const json_t *line = json_array_get(log, i);
-        record->log[i].at_ms = json_integer_value(json_array_get(line, 0));
-        record->log[i].what = arena_strdup(arena, json_string_value(json_array_get(line, 1)));
-        record->log[i].detail = arena_strdup(arena, json_string_value(json_array_get(line, 2)));
+        record->log[i] = record_line_read(json_array_get(log, i), record, arena);
     }
     return 0;
 }
@@ -260,21 +290,21 @@ int record_read(const char *text, struct arena *arena, struct record *record, st
     record->customer = get_text(root, "c", arena);
     record->notice = get_text(root, "n", arena);
     record->accepted_at_ms = get_number(root, "at");
-    record->effective_at_ms = get_number(root, "eff");
-    record->expires_at_ms = get_number(root, "exp");
-    record->promise_at_ms = get_number(root, "prom");
-    record->suspect_since_ms = get_number(root, "sus");
+    record->effective_at_ms = get_time(root, "eff", record);
+    record->expires_at_ms = get_time(root, "exp", record);
+    record->promise_at_ms = get_time(root, "prom", record);
+    record->suspect_since_ms = get_time(root, "sus", record);
     record->route = get_text(root, "route", arena);
-    record->digest = get_text(root, "d", arena);
+    record->digest = record_hash_read(json_string_value(json_object_get(root, "d")), arena);
     record->origin = get_text(root, "x", arena);
     record->verdict = get_text(root, "v", arena);
     record->why = get_text(root, "why", arena);
     record->locale = get_text(root, "l", arena);
-    record->version = get_text(root, "tv", arena);
+    record->version = record_hash_read(json_string_value(json_object_get(root, "tv")), arena);
     record->addressed.name = get_text(root, "an", arena);
     record->addressed.time_zone = get_text(root, "az", arena);
     record->addressed.locale = get_text(root, "al", arena);
-    record->data = get_text(root, "data", arena);
+    record->data = get_json(root, "data", arena);
     record->desk = get_flag(root, "desk");
     record->held = get_flag(root, "hold");
     record->cleared = get_flag(root, "clear");

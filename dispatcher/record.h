@@ -74,8 +74,8 @@ struct record {
     size_t n_log;
 };
 
-/* Writes the text. A failed buffer (out->failed) means no memory. */
-void record_write(const struct record *record, struct buf *out);
+/* Writes the text of a notice in that state. A failed buffer (out->failed) means no memory. */
+void record_write(const struct record *record, enum notice_state state, struct buf *out);
 
 /* Reads it; everything lives in `arena`. 0, or -1 with *err where the text is not one of ours. */
 int record_read(const char *text, struct arena *arena, struct record *record, struct err *err);

@@ -8,7 +8,7 @@
  *
  * Guarantees: the look is exact at any time, while work goes on; an alarm is raised once for what was found, and once more when that
  * changes; its end is told as well. How it fails: a page that is refused ends the walk; the next interval begins anew. Does not: mend
- * anything, or compare state by state (reachctl doctor does). */
+ * anything, or compare state by state (recount.c does). */
 #include "queue/counts.h"
 #include "queue/inside.h"
 

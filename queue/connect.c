@@ -233,6 +233,7 @@ static void become_ready(struct queue *queue) {
         upkeep_restart(queue);
         sweep_restart(queue);
         audit_restart(queue);
+        recount_restart(queue);
     }
 }
 

@@ -23,6 +23,8 @@ static void take_counter(const char *name, int64_t value, struct counts *counts,
         counts->accepted = value;
     } else if (strcmp(name, "retired") == 0) {
         counts->retired = value;
+    } else if (strncmp(name, "retired:", 8) == 0 && notice_state_from_letter(name[8], &state)) {
+        counts->retired_of[state] = value;
     } else if (strncmp(name, "state:", 6) == 0 && notice_state_from_letter(name[6], &state)) {
         counts->states[state] = value;
     } else if (strncmp(name, "count:", 6) == 0 && counters != NULL) {
@@ -43,6 +45,24 @@ int64_t counts_off_by(int64_t a, int64_t b) {
 int64_t counts_unaccounted(const struct counts *counts, int64_t records) {
     struct sums sums = counts_sum(counts->states);
     return counts_off_by(counts->accepted, sums.all) + counts_off_by(records + counts->retired, sums.held);
+}
+
+void counts_compare(const struct counts *counts, const int64_t records[NOTICE_STATE_COUNT], int64_t off_r[NOTICE_STATE_COUNT]) {
+    bool finals_known = counts_sum(counts->retired_of).all == counts->retired;
+    for (int i = 0; i < NOTICE_STATE_COUNT; i++) {
+        enum notice_state state = (enum notice_state)i;
+        bool compared = notice_state_held(state) && (finals_known || !notice_state_final(state));
+        off_r[i] = compared ? records[i] + counts->retired_of[i] - counts->states[i] : 0;
+    }
+}
+
+int64_t counts_wrong(const int64_t off[NOTICE_STATE_COUNT]) {
+    int64_t more = 0, fewer = 0;
+    for (int i = 0; i < NOTICE_STATE_COUNT; i++) {
+        more += off[i] > 0 ? off[i] : 0;
+        fewer += off[i] < 0 ? -off[i] : 0;
+    }
+    return more > fewer ? more : fewer;
 }
 
 json_t *counts_object(const int64_t states[NOTICE_STATE_COUNT]) {

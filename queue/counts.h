@@ -7,7 +7,8 @@
 
 struct counts {
     int64_t accepted;
-    int64_t retired; /* finished records that have left Redis for the archive; their states stay counted */
+    int64_t retired;                        /* finished records that have left Redis for the archive; their states stay counted */
+    int64_t retired_of[NOTICE_STATE_COUNT]; /* the same, state by state */
     int64_t states[NOTICE_STATE_COUNT];
 };
 
@@ -26,6 +27,13 @@ int64_t counts_off_by(int64_t a, int64_t b);
 
 /* How many notices the counters and `records` (number of records in Redis) cannot account for. */
 int64_t counts_unaccounted(const struct counts *counts, int64_t records);
+
+/* off_r[state]: how many more of `records` (in Redis, state by state) there are than the counters say. Where it is not known of all retired
+ * ones in which state they were (a Redis that was filled by an early version), final states are not compared. */
+void counts_compare(const struct counts *counts, const int64_t records[NOTICE_STATE_COUNT], int64_t off_r[NOTICE_STATE_COUNT]);
+
+/* How many notices at least are in another state than the counters say. */
+int64_t counts_wrong(const int64_t off[NOTICE_STATE_COUNT]);
 
 /* {"accepted": n, "planned": n, ...}: a new object. */
 json_t *counts_object(const int64_t states[NOTICE_STATE_COUNT]);

@@ -17,13 +17,15 @@
  *   vanished.c entries in hand that Redis has lost
  *   again.c    own pending entries, entries of the dead; suspects one at a time
  *   trial.c    what has cost workers before: in small groups, or alone
- *   audit.c    counters against records, now and then
+ *   audit.c    counters against the number of records, now and then
+ *   recount.c  counters against records, state by state
  *   sweep.c    finds lost work; finished notices that may leave
  *   upkeep.c   due notices, trimming: what happens by the clock */
 #ifndef REACH_QUEUE_INSIDE_H
 #define REACH_QUEUE_INSIDE_H
 
 #include "queue/command.h"
+#include "queue/counts.h"
 #include "queue/held.h"
 #include "queue/keys.h"
 #include "queue/queue.h"
@@ -156,6 +158,24 @@ struct vanished {
     size_t gone;
 };
 
+enum recount_phase { RECOUNT_REST, RECOUNT_PAGES, RECOUNT_WHO };
+
+struct recount {
+    struct event *timer;
+    enum recount_phase phase;
+    bool second_round; /* the first found a difference */
+    char name[120];    /* of this walk */
+    char cursor[32];
+    struct counts counters;                /* when it began */
+    int64_t records[NOTICE_STATE_COUNT];   /* counted so far, as they were then */
+    int64_t off[NOTICE_STATE_COUNT];       /* records more than the counters say, at the last walk that found any */
+    int64_t told[NOTICE_STATE_COUNT];      /* what the last alarm said; all 0: none stands */
+    char too_many[NOTICE_STATE_COUNT + 1]; /* letters of the states with more records than were counted */
+    struct arena arena;
+    const char *ids[AUDIT_IDS_MAX]; /* in the arena */
+    size_t n_ids;
+};
+
 struct sweep {
     struct event *timer;
     char cursor[32];
@@ -224,6 +244,7 @@ struct queue {
     struct trial trial;
     struct sweep sweep;
     struct audit audit;
+    struct recount recount;
 };
 
 /* ---- connect.c ---- */
@@ -258,6 +279,11 @@ enum { CONNECT_EPOCH_MS = 600000 };
 int audit_init(struct queue *queue, struct err *err);
 void audit_fini(struct queue *queue);
 void audit_restart(struct queue *queue);
+
+/* ---- recount.c ---- */
+int recount_init(struct queue *queue, struct err *err);
+void recount_fini(struct queue *queue);
+void recount_restart(struct queue *queue);
 
 /* ---- sweep.c ---- */
 int sweep_init(struct queue *queue, struct err *err);

@@ -26,7 +26,9 @@
     X(KEY_GATEWAYS, "gateways")                                                                                                            \
     X(KEY_RATES, "rates")                                                                                                                  \
     X(KEY_LANES, "lanes")                                                                                                                  \
-    X(KEY_GONE, "gone")
+    X(KEY_GONE, "gone")                                                                                                                    \
+    X(KEY_AUDIT, "audit")                                                                                                                  \
+    X(KEY_AUDITED, "audited")
 
 #define KEY_ENUM(id, name) id,
 enum key { KEY_LIST(KEY_ENUM) KEY_COUNT };

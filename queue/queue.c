@@ -43,7 +43,7 @@ static int init(struct queue *queue, struct err *err) {
         return err_member(err, "redis.username", "needs redis.password_file");
     }
     if (scripts_make(&queue->arena, queue->scripts, err) < 0 || reading_init(queue, err) < 0 || upkeep_init(queue, err) < 0 ||
-        sweep_init(queue, err) < 0 || sentinel_init(queue, err) < 0 || audit_init(queue, err) < 0) {
+        sweep_init(queue, err) < 0 || sentinel_init(queue, err) < 0 || audit_init(queue, err) < 0 || recount_init(queue, err) < 0) {
         return -1;
     }
     return connect_init(queue, err);
@@ -84,6 +84,7 @@ void queue_free(struct queue *queue) {
     sentinel_fini(queue);
     audit_fini(queue);
     vanished_fini(queue);
+    recount_fini(queue);
     held_fini(&queue->held);
     trial_forget(queue);
     arena_fini(&queue->arena);

@@ -20,6 +20,7 @@
     X(SCRIPT_BOOK, book)                                                                                                                   \
     X(SCRIPT_REPLACE, replace)                                                                                                             \
     X(SCRIPT_GATEWAY, gateway)                                                                                                             \
+    X(SCRIPT_RECOUNT, recount)                                                                                                             \
     X(SCRIPT_AUDIT, audit)                                                                                                                 \
     X(SCRIPT_RATE, rate)
 

@@ -120,7 +120,8 @@ static const struct conf_key keys[] = {
      .initial = "5m",
      .min = 0,
      .max = 86400000,
-     .help = "how often the counters are compared with the records; a difference raises an alarm with the ids. 0s: never"},
+     .help = "how often the counters are compared with the records, by number and state by state; a difference raises an alarm with the "
+             "ids. 0s: never"},
     {.name = "events_max",
      .type = CONF_INT,
      .offset = offsetof(struct queue_settings, events_max),

@@ -94,6 +94,7 @@ static void ask_page(struct queue *queue) {
     command_put_i64(&command, keep_s);
     command_puts(&command, queue->keys.name[KEY_GONE]);
     command_puts(&command, queue->keys.name[KEY_DESK]);
+    command_puts(&command, queue->keys.name[KEY_AUDIT]);
     (void)connect_send(queue, &command, on_page, NULL);
 }
 
@@ -131,7 +132,7 @@ static void on_finish(struct queue *queue, struct call *call, const struct err *
 static const struct call_kind retire_kind = {on_answer, on_finish, NULL, false, NULL};
 
 /* Keys of the script, in its order. */
-static const enum key retire_keys[] = {KEY_NOTICES, KEY_JOBS, KEY_DUE, KEY_LAST, KEY_PREVIOUS, KEY_COUNTERS, KEY_GONE, KEY_DESK};
+static const enum key retire_keys[] = {KEY_NOTICES, KEY_JOBS, KEY_DUE, KEY_LAST, KEY_PREVIOUS, KEY_COUNTERS, KEY_GONE, KEY_DESK, KEY_AUDIT};
 
 static void put_retired(struct command *command, const struct queue_retired *retired) {
     char token[RECORD_TOKEN_LEN];

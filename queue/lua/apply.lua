@@ -170,6 +170,15 @@ local function link_newcomers()
     take_releases()
 end
 
+-- While the auditor counts, it is left the state in which each notice was when it began (recount.lua).
+local function tell_auditor()
+    local audit = A[1] .. 'audit'
+    for i = 1, call('EXISTS', audit) * n do
+        call('HSETNX', audit, ids[i], held[i] and sub(held[i], 1, 1) or '-')
+    end
+end
+
+tell_auditor()
 write_all('HSET', NOTICES, nil, A, FIRST, FIRST - 1 + 2 * n)
 write_all('ZADD', DUE, nil, A, rows[1][1], rows[1][2])
 if rows[2][2] >= rows[2][1] and call('TYPE', DUE).ok ~= 'none' then

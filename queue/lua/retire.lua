@@ -1,14 +1,15 @@
 -- retire: takes finished notices out of Redis that are in the archive already.
 --
--- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 gone  8 desk
+-- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 gone  8 desk  9 audit
 -- ARGV  1 today, in days since 1970  2 the last day whose ids are forgotten, or -1: ids are not remembered at all
 --       then a row each: id, token, bucket, mark (6 bytes)
 --
 -- Before: the archive has the record with this token, on disk.
--- After, for every row whose record is finished, carries that token and has no open desk case: nothing of the notice is left in Redis but one
--- in `retired` and its state's counter, and its mark in `gone`, and its customer's chain leads past it. Answer: one letter a row: A gone
+-- After, where no recount is under way (audit is not there), for every row whose record is finished, carries that token and has no open
+-- desk case: nothing of the notice is left in Redis but one
+-- in `retired`, in `retired:` of its state, and in its state's counter, and its mark in `gone`, and its customer's chain leads past it. Answer: one letter a row: A gone
 -- (or gone before), S stays.
--- records + retired = sum of the state:* that have records, before and after.
+-- records + retired = sum of the state:* that have records, and so for each final state, before and after.
 --
 -- gone: bucket (4 hex digits of the id's hash) -> 8 bytes an id, oldest first: 6 of the hash, 2 of the day on which it left.
 
@@ -65,10 +66,13 @@ end
 for i = 1, 6 do
     demand(KEYS[i], KINDS[i])
 end
-for i = 7, 8 do
+for i = 7, 9 do
     demand(KEYS[i], 'hash')
 end
-local answer, gone = {}, 0
+if call('EXISTS', KEYS[9]) == 1 then
+    return string.rep('S', (#ARGV - 2) / 4)
+end
+local answer, gone, tally = {}, 0, {}
 for at = 3, #ARGV, 4 do
     local id = ARGV[at]
     local record, letter = may_leave(id, ARGV[at + 1])
@@ -80,11 +84,13 @@ for at = 3, #ARGV, 4 do
         if forgotten >= 0 then
             remember(ARGV[at + 2], ARGV[at + 3])
         end
+        add(tally, 'retired:' .. sub(record, 1, 1), 1)
         gone, letter = gone + 1, 'A'
     end
     answer[#answer + 1] = letter
 end
 if gone > 0 then
-    call('HINCRBY', KEYS[6], 'retired', gone)
+    add(tally, 'retired', gone)
+    write_counters(KEYS[6], tally)
 end
 return table.concat(answer)

@@ -2,7 +2,8 @@
 --
 -- KEYS  1 notices  2 jobs  3 due
 -- ARGV  1 now (ms)  2 cursor  3 how many at a time, about  4 age (s) from which work without a timer is picked up
---       5 age (s) from which finished notices are answered, 0: none are  6 key of the hash `gone`  7 of `desk`
+--       5 age (s) from which finished notices are answered, 0: none are  6 key of the hash `gone`  7 of `desk`  8 of `audit`: while it is there,
+--       none are either
 --
 -- A record's age: its token begins with the time at which its epoch was given out, in 64ths of a second, and epochs are renewed
 -- every few minutes; so a record is at most that much younger than its token says.
@@ -21,7 +22,7 @@ end
 
 local FINAL = {R = true, H = true, E = true, C = true, V = true}
 local lost_before = token_of(ARGV[4])
-local old_before = ARGV[5] ~= '0' and token_of(ARGV[5]) or ''
+local old_before = ARGV[5] ~= '0' and redis.call('EXISTS', ARGV[8]) == 0 and token_of(ARGV[5]) or ''
 local page = redis.call('HSCAN', KEYS[1], ARGV[2], 'COUNT', ARGV[3])
 local answer, lost = {page[1], 0, redis.call('TYPE', ARGV[6]).ok == 'none' and 0 or 1}, {}
 for i = 1, #page[2], 2 do

@@ -7,6 +7,7 @@
  *
  * Usage: bench_retention [N [rounds]] (default 250000 4); exit 1 where a bar is missed. Does not: walk (sweep.lua paces itself). */
 #include "dispatcher/archive.h"
+#include "dispatcher/record.h"
 #include "tests/support/queue_kit.h"
 
 #include <setjmp.h>
@@ -65,15 +66,53 @@ static void id_of(int round, size_t i, char id[40], char customer[40]) {
     (void)snprintf(customer, 40, "C%zu", (size_t)round * 1000000 + i);
 }
 
-static const char *const text =
-    "{\"c\":\"C1234567\",\"n\":\"mail-password-disabled\",\"at\":1795300000000,\"prom\":1795301800000,\"route\":\"security\","
-    "\"d\":\"0123456789abcdef0123456789abcdef\",\"x\":\"1/1795300000000-17\",\"v\":\"reachable\",\"why\":\"sent by email\",\"l\":\"en-GB\","
-    "\"own\":1,\"clear\":true,\"a\":[\"ada@walton.example\"],\"tries\":[{\"s\":0,\"k\":\"0123456789abcdef\",\"ch\":\"email\",\"g\":"
-    "\"relay\","
-    "\"to\":\"a\xe2\x80\xa2\xe2\x80\xa2@example.org\",\"n\":1,\"o\":\"sent\",\"ev\":\"sent\",\"first\":1795300000000,\"at\":1795300000100}]"
-    ","
-    "\"log\":[[1795300000000,\"accepted\"],[1795300000000,\"sending\",\"email through relay, attempt 1\"],[1795300000100,\"sent\","
-    "\"relay: accepted\"],[1795300000100,\"reached\",\"sent by email\"]]}";
+/* The record of a notice as most end: one mail, taken at once; written as reachd writes it. */
+static const char *text;
+
+static void make_text(struct arena *arena, struct buf *out) {
+    const int64_t at_ms = INT64_C(1795300000000);
+    static const char *accounts[] = {"ada@walton.example"};
+    struct record record = {.customer = "C1234567",
+                            .notice = "mail-password-disabled",
+                            .accounts = {accounts, 1},
+                            .n_own = 1,
+                            .accepted_at_ms = at_ms,
+                            .promise_at_ms = at_ms + 1800000,
+                            .route = "security",
+                            .digest = "0123456789abcdef0123456789abcdef",
+                            .origin = "1/1795300000000-17",
+                            .verdict = "reachable",
+                            .why = "sent by email",
+                            .locale = "en",
+                            .version = "7403fdff3efa8889362ab1abcc1eba41cf5a025a0e2e832b05f444203aa91a76",
+                            .addressed = {.name = "Ada Lovelace", .locale = "en-GB"},
+                            .data = "{\"reset_url\":\"https://walton.example/reset\"}",
+                            .cleared = true};
+    struct record_try *t = record_try_get(&record, arena, 0, "0123456789abcdef");
+    assert_non_null(t);
+    t->plan.attempts = 1;
+    t->plan.last = OUTCOME_SENT;
+    t->plan.best = EVIDENCE_SENT;
+    t->plan.first_at_ms = at_ms;
+    t->plan.last_at_ms = at_ms + 100;
+    t->channel = "email";
+    t->gateway = "relay";
+    t->to = "a\xe2\x80\xa2\xe2\x80\xa2@example.org";
+    t->code = "250 2.0.0";
+    t->why = "2.0.0 Ok: queued as 4XyZ123abcdz1F";
+    t->ref = "4XyZ123abcdz1F";
+    t->check = "81861950188c1acd";
+    t->version = record.version;
+    t->made_at_ms = at_ms;
+    bool is_logged = record_log(&record, arena, at_ms, "accepted", NULL) == 0 &&
+                     record_log(&record, arena, at_ms, "sending", "email through relay, attempt 1") == 0 &&
+                     record_log(&record, arena, at_ms + 100, "sent", "relay: 2.0.0 Ok: queued as 4XyZ123abcdz1F") == 0 &&
+                     record_log(&record, arena, at_ms + 100, "reached", "sent by email") == 0;
+    assert_true(is_logged);
+    record_write(&record, NOTICE_REACHED, out);
+    text = buf_str(out);
+    assert_non_null(text);
+}
 
 static void on_ready(void *ctx) {
     (void)ctx;
@@ -202,6 +241,9 @@ int main(int argc, char **argv) {
     uint64_t *fences = calloc(n, sizeof *fences);
     long long left[32] = {0}, empty = 0, full = 0;
     double archive_s = 0;
+    struct arena arena = ARENA_INIT;
+    struct buf record = BUF_INIT;
+    make_text(&arena, &record);
     assert_true(fences != NULL && mkdtemp(parent) != NULL && rounds > 1 && rounds <= 32);
     (void)snprintf(directory, sizeof directory, "%s/archive", parent);
     start(directory);
@@ -215,8 +257,8 @@ int main(int argc, char **argv) {
         (void)fflush(stdout);
         shift_ms += INT64_C(86400000) * ROUND_DAYS;
     }
-    printf("Redis, a finished notice: %.0f bytes; its id, for redis.remember_ids after that: %.1f bytes\n",
-           (double)(full - empty) / (double)n, (double)(left[0] - empty) / (double)n);
+    printf("Redis, a finished notice: %.0f bytes (its record %zu); its id, for redis.remember_ids after that: %.1f bytes\n",
+           (double)(full - empty) / (double)n, record.len, (double)(left[0] - empty) / (double)n);
     missed += bar("what is left in Redis after that, MB a million jobs",
                   (double)(left[rounds - 1] - left[0]) / (double)(n * (size_t)(rounds - 1)), 1);
     printf("archive: %.1f us a notice (500 a page, each page synced)\n", archive_s / (double)n / rounds * 1e6);
@@ -229,6 +271,8 @@ int main(int argc, char **argv) {
     kit_close(&kit);
     redis_server_stop(&server);
     free(fences);
+    buf_fini(&record);
+    arena_fini(&arena);
     (void)snprintf(command, sizeof command, "du -sh '%s' && rm -rf '%s'", parent, parent);
     return system(command) != 0 || missed != 0; /* NOLINT(cert-env33-c): a path of our own */
 }

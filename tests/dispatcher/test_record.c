@@ -71,9 +71,9 @@ static void what_is_written_is_read_again(void **state) {
     struct record again;
     struct err err;
     fill(&record, &arena);
-    record_write(&record, &first);
+    record_write(&record, NOTICE_SENT, &first);
     assert_int_equal(record_read(buf_str(&first), &arena, &again, &err), 0);
-    record_write(&again, &second);
+    record_write(&again, NOTICE_SENT, &second);
     assert_string_equal(buf_str(&first), buf_str(&second));
     assert_int_equal(again.n_tries, 3);
     assert_string_equal(again.tries[0].version, "v1");
@@ -128,6 +128,161 @@ static void the_timeline_keeps_its_first_line_and_the_newest(void **state) {
     arena_fini(&arena);
 }
 
+/* A notice as most end: one mail, taken at once. */
+static void fill_usual(struct record *record, struct arena *arena) {
+    const int64_t at_ms = INT64_C(1795666840571);
+    static const char *accounts[] = {"ada@walton.example"};
+    *record = (struct record){.customer = "C12345",
+                              .notice = "mail-password-disabled",
+                              .accounts = {accounts, 1},
+                              .n_own = 1,
+                              .accepted_at_ms = at_ms,
+                              .promise_at_ms = at_ms + 1800000,
+                              .route = "security",
+                              .digest = "b6c6ac47660c5cca4f389862344e984e",
+                              .origin = "0/1795666840536-0",
+                              .verdict = "reachable",
+                              .why = "sent by email",
+                              .locale = "en",
+                              .version = "7403fdff3efa8889362ab1abcc1eba41cf5a025a0e2e832b05f444203aa91a76",
+                              .addressed = {.name = "Ada Lovelace", .locale = "en-GB"},
+                              .data = "{\"reset_url\":\"https://walton.example/reset\",\"n\":[1,2.5,null]}",
+                              .cleared = true};
+    struct record_try *t = record_try_get(record, arena, 0, "e1666236335396e8");
+    t->plan =
+        (struct plan_try){.attempts = 2, .last = OUTCOME_SENT, .best = EVIDENCE_SENT, .first_at_ms = at_ms, .last_at_ms = at_ms + 900};
+    (void)snprintf(t->plan.contact_key, sizeof t->plan.contact_key, "e1666236335396e8");
+    t->channel = "email";
+    t->gateway = "relay";
+    t->to = "a••@example.org";
+    t->code = "250 2.0.0";
+    t->why = "kept as 1";
+    t->ref = "c1fa5df9e7ce4dc948f8a6d7080866ba";
+    t->check = "81861950188c1acd";
+    t->version = record->version;
+    t->made_at_ms = at_ms;
+    assert_int_equal(record_log(record, arena, at_ms, "accepted", NULL), 0);
+    assert_int_equal(record_log(record, arena, at_ms, "sending", "email through relay, attempt 1"), 0);
+    assert_int_equal(record_log(record, arena, at_ms + 5, "retry", "relay: come back later"), 0);
+    assert_int_equal(record_log(record, arena, at_ms + 890, "sending", "email through relay, attempt 2"), 0);
+    assert_int_equal(record_log(record, arena, at_ms + 900, "sent", "relay: kept as 1"), 0);
+    assert_int_equal(record_log(record, arena, at_ms + 900, "reached", "sent by email"), 0);
+}
+
+static void the_timeline_takes_little_room_and_says_all(void **state) {
+    (void)state;
+    struct arena arena = ARENA_INIT;
+    struct buf text = BUF_INIT;
+    struct record record, again;
+    struct err err;
+    fill_usual(&record, &arena);
+    record_write(&record, NOTICE_REACHED, &text);
+    assert_in_range(text.len, 400, 790); /* 990 where the timeline says everything a second time */
+    assert_non_null(strstr(buf_str(&text), "{\"s\":\"R\","));
+    assert_non_null(strstr(buf_str(&text),
+                           "[[0,\"accepted\"],[0,\"sending\",1],[5,\"retry\",\"relay: come back later\"],[890,\"sending\",2],"
+                           "[900,\"sent\",0],[900,\"reached\",0]]"));
+    assert_int_equal(record_read(buf_str(&text), &arena, &again, &err), 0);
+    assert_int_equal(again.n_log, record.n_log);
+    for (size_t i = 0; i < record.n_log; i++) {
+        assert_int_equal(again.log[i].at_ms, record.log[i].at_ms);
+        assert_string_equal(again.log[i].what, record.log[i].what);
+        assert_true((again.log[i].detail == NULL) == (record.log[i].detail == NULL));
+        assert_string_equal(again.log[i].detail == NULL ? "" : again.log[i].detail,
+                            record.log[i].detail == NULL ? "" : record.log[i].detail);
+    }
+    assert_memory_equal(&again.tries[0].plan, &record.tries[0].plan, sizeof again.tries[0].plan);
+    assert_int_equal(again.promise_at_ms, record.promise_at_ms);
+    assert_int_equal(again.effective_at_ms, 0);
+    assert_string_equal(again.digest, record.digest);
+    assert_string_equal(again.version, record.version);
+    assert_string_equal(again.tries[0].version, record.version);
+    assert_string_equal(again.data, record.data);
+    buf_fini(&text);
+    arena_fini(&arena);
+}
+
+/* Details that look alike are not taken for one another. */
+static void a_detail_that_stands_nowhere_else_is_written(void **state) {
+    (void)state;
+    static const char *const details[][2] = {
+        {"sending", "email through relay, attempt "},
+        {"sending", "email through relay, attempt 01"},
+        {"sending", "email through relay, attempt 1000"},
+        {"sending", "email through relay2, attempt 1"},
+        {"sent", "relay: kept as 12"},
+        {"sent", "relay kept as 1"},
+        {"reached", "sent by email "},
+        {"reached", ""},
+    };
+    struct arena arena = ARENA_INIT;
+    for (size_t i = 0; i < sizeof details / sizeof *details; i++) {
+        struct buf text = BUF_INIT;
+        struct record record, again;
+        struct err err;
+        fill_usual(&record, &arena);
+        record.log[1].what = details[i][0];
+        record.log[1].detail = details[i][1];
+        record.log[1].at_ms = 12345; /* and a time that is far from the others */
+        record_write(&record, NOTICE_REACHED, &text);
+        assert_int_equal(record_read(buf_str(&text), &arena, &again, &err), 0);
+        assert_string_equal(again.log[1].detail, details[i][1]);
+        buf_fini(&text);
+    }
+    arena_fini(&arena);
+}
+
+static void a_hash_is_read_as_it_was_written(void **state) {
+    (void)state;
+    static const char *const texts[] = {"d",
+                                        "v2",
+                                        "",
+                                        "*",
+
+                                        "*not base64!",
+                                        "0",
+                                        "00",
+                                        "ff00",
+                                        "00ff11",
+                                        "ABCDEF",
+                                        "0123456789abcdef0123456789abcdef",
+                                        "7403fdff3efa8889362ab1abcc1eba41cf5a025a0e2e832b05f444203aa91a76",
+                                        "7403fdff3efa8889362ab1abcc1eba41cf5a025a0e2e832b05f444203aa91a760123456789abcdef"};
+    struct arena arena = ARENA_INIT;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct buf text = BUF_INIT;
+        struct record again;
+        struct err err;
+        struct record record = {.customer = "C1", .notice = "x", .digest = texts[i], .version = texts[i]};
+        record_write(&record, NOTICE_SENT, &text);
+        assert_int_equal(record_read(buf_str(&text), &arena, &again, &err), 0);
+        assert_non_null(again.digest);
+        assert_string_equal(again.digest, texts[i]);
+        assert_string_equal(again.version, texts[i]);
+        buf_fini(&text);
+    }
+    arena_fini(&arena);
+}
+
+static void a_record_of_an_earlier_version_is_read(void **state) {
+    (void)state;
+    struct arena arena = ARENA_INIT;
+    struct record record;
+    struct err err;
+    assert_int_equal(
+        record_read("{\"c\":\"C1\",\"n\":\"x\",\"at\":1795300000000,\"prom\":1795301800000,\"data\":\"{\\\"a\\\":1}\",\"a\":[],"
+                    "\"tries\":[{\"s\":0,\"k\":\"0123456789abcdef\",\"first\":1795300000001,\"at\":1795300000002}],"
+                    "\"log\":[[1795300000000,\"accepted\"],[1795300000003,\"reached\",\"sent by email\"]]}",
+                    &arena, &record, &err),
+        0);
+    assert_int_equal(record.promise_at_ms, INT64_C(1795301800000));
+    assert_int_equal(record.tries[0].plan.first_at_ms, INT64_C(1795300000001));
+    assert_int_equal(record.log[1].at_ms, INT64_C(1795300000003));
+    assert_string_equal(record.log[1].detail, "sent by email");
+    assert_string_equal(record.data, "{\"a\":1}");
+    arena_fini(&arena);
+}
+
 static void a_damaged_record_is_told(void **state) {
     (void)state;
     struct arena arena = ARENA_INIT;
@@ -145,6 +300,10 @@ int main(void) {
         cmocka_unit_test(what_is_written_is_read_again),
         cmocka_unit_test(a_try_is_found_by_step_and_contact),
         cmocka_unit_test(the_timeline_keeps_its_first_line_and_the_newest),
+        cmocka_unit_test(the_timeline_takes_little_room_and_says_all),
+        cmocka_unit_test(a_detail_that_stands_nowhere_else_is_written),
+        cmocka_unit_test(a_hash_is_read_as_it_was_written),
+        cmocka_unit_test(a_record_of_an_earlier_version_is_read),
         cmocka_unit_test(a_damaged_record_is_told),
     };
     return cmocka_run_group_tests_name("record", tests, NULL, NULL);
