@@ -195,7 +195,7 @@ static void on_give_back_end(struct queue *queue, struct call *call, const struc
     }
 }
 
-static const struct call_kind give_back_kind = {on_given_back, on_give_back_end, NULL, false};
+static const struct call_kind give_back_kind = {on_given_back, on_give_back_end, NULL, false, NULL};
 
 int queue_give_back(struct queue *queue, const struct queue_lease *leases, size_t n, struct err *err) {
     struct call *call = n == 0 ? NULL : call_new(&give_back_kind, NULL);

@@ -140,7 +140,7 @@ static void changes_during_the_recount_are_no_difference(void **state) {
         for (int i = 0; i < ROUND; i++) {
             int at = round < MANY / ROUND ? round * ROUND + i : (i * 11 + round * 7919) % MANY; /* 11 and 6,000 have no divisor in common */
             (void)snprintf(ids[at], sizeof ids[at], "many%d", at);
-            changes[i] = kit_change(&kit, ids[at], fences[at], states[(round + i) % 4]);
+            changes[i] = kit_change(&kit, ids[at], fences[at], states[(round + i / 4) % 4]);
             fences[at] = changes[i].fence;
         }
         kit_apply(&kit, changes, ROUND);
@@ -155,7 +155,7 @@ static void changes_during_the_recount_are_no_difference(void **state) {
     for (int round = 0; round < 400 && redis_server_number(&server, "XLEN", "reach:events", NULL) == 0; round++) {
         for (int i = 0; i < ROUND; i++) {
             int at = (i * 11 + round * 7919) % MANY;
-            changes[i] = kit_change(&kit, ids[at], fences[at], states[(round + i) % 4]);
+            changes[i] = kit_change(&kit, ids[at], fences[at], states[(round + i / 4) % 4]);
             fences[at] = changes[i].fence;
         }
         kit_apply(&kit, changes, ROUND);
