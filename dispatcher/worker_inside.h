@@ -35,8 +35,8 @@ struct worker {
     struct refusal_list *refusals;     /* intake.c; those that are not written yet */
     struct refusal_list *refusals_out; /* those that have no answer yet */
     struct intake_batch *lookups;      /* batches that are being looked up */
-    struct early *early;           /* early.c */
-    struct event *unknown_timer;   /* control.c: requests about notices that nobody knows yet */
+    struct early *early;               /* early.c */
+    struct event *unknown_timer;       /* control.c: requests about notices that nobody knows yet */
     struct work *unknown;
     size_t n_unknown;
     struct reload *reload;   /* reload.c */
