@@ -387,7 +387,7 @@ def report(servers, store, producer, killer, count, seconds):
         for fault in found[:5]:
             print("  %s: %s" % (name, fault))
     return (not any(faults.values()) and duplicates <= max(allowed, DUPLICATES_MAX * count) and status["unaccounted"] == 0 and
-            killer.buried <= max(2, BURIED_MAX * count))
+            killer.buried <= max(5, BURIED_MAX * count))
 
 
 def main(directory, count, kills, seed):
