@@ -14,7 +14,7 @@ DESTDIR ?=
 DEPS ?= auto
 
 PKGS := libcurl libesmtp-1.0 hiredis jansson libevent libevent_openssl libcmark-gfm yaml-0.1 icu-uc icu-i18n libpsl libcrypto libssl \
-        libjwt smartcols libsystemd gmime-3.0
+        libjwt smartcols sqlite3 libsystemd gmime-3.0
 
 # Packages are looked up once, when something is built; each goal brings the sections of deploy/packages.txt that it needs.
 GOALS := $(or $(MAKECMDGOALS),all)
@@ -44,7 +44,7 @@ ALL_LDFLAGS := -pie $(if $(SAN),-fsanitize=$(SAN)) -Wl,-z,relro,-z,now,--as-need
 
 LIBS_CORE := -ljansson -lyaml -licuuc -licui18n -licudata -lpsl -lcrypto
 LIBS_DAEMON := -lhiredis -levent -levent_openssl -lcurl -lssl -ljwt -lcmark-gfm -lcmark-gfm-extensions -lsystemd -lm $(LIBS_CORE)
-LIBS_CLI := $(LIBS_DAEMON) -lsmartcols -lcsv -lgmime-3.0 -lgobject-2.0 -lglib-2.0
+LIBS_CLI := $(LIBS_DAEMON) -lsmartcols -lcsv -lsqlite3 -lgmime-3.0 -lgobject-2.0 -lglib-2.0
 LIBS_MAILER := -lesmtp -lssl $(LIBS_CORE)
 
 Q := $(if $(V),,@)

@@ -2,8 +2,11 @@
  *
  * The job that will be pushed says what dies; the customers come out of the contact book, or out of a file in the same form
  * (--contacts). Both are read as a stream. With `audience_accounts` everybody's accounts die together, so the customers are read
- * twice: once to learn the accounts, once to judge. Two things are held in memory and grow with the audience, not with the
- * contacts: those accounts (about 150 bytes each), and the ids of an audience that narrows --contacts (about 20 bytes each).
+ * twice: once to learn the accounts, once to judge.
+ *
+ * Memory has a fixed bound, however many customers there are (below 100 MiB in any process, the sort that it starts included): what must be
+ * looked up, those accounts or the ids of an audience that narrows --contacts, is held up to 32 MiB and then goes to a temporary file
+ * (text_set.c); what must be in order, the lists of the stranded and the weak, goes through sort(1); counts and remarks have a fixed size.
  *
  * Exit codes: 3 where anybody would be passive or stranded; else 1 where anybody could not be judged (a line that cannot be read
  * may be the one that matters); else 0. Does not: push, hold or warn anything; it only looks. */
@@ -11,22 +14,25 @@
 #include "cli/commands.h"
 #include "cli/customer_source.h"
 #include "cli/preflight_report.h"
+#include "cli/text_set.h"
 #include "cli/view.h"
 #include "templates/template.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { UNUSABLE_SHOWN = 20, UNUSABLE_KEPT = 100 };
+enum { UNUSABLE_SHOWN = 20, UNUSABLE_KEPT = 100, OWN_ACCOUNTS = 4 };
 
 struct run {
     struct ctl *ctl;
     struct change change;
     struct customer_source source;
     const struct doomed_set *doomed;
-    bool learning;                /* reading the accounts that die, not judging yet */
-    struct address_list audience; /* accounts of everybody, with audience_accounts */
-    size_t audience_cap;
+    bool learning;                       /* reading the accounts that die, not judging yet */
+    struct text_set *accounts;           /* of everybody, canonical, with audience_accounts; else NULL */
+    char own[OWN_ACCOUNTS][MAILBOX_MAX]; /* of the customer who is judged: known to be among them without a look */
+    size_t n_own;
+    struct err lookup; /* why a look failed; code ERR_NONE: none did */
     struct preflight preflight;
     struct preflight_report report;
 };
@@ -55,61 +61,65 @@ static void tell_unusable(void *ctx, const char *source, const char *where, cons
 
 /* ---- what dies ---------------------------------------------------------------------------------------------------------- */
 
-static int add_account(struct run *run, const char *account, struct err *err) {
-    struct arena *arena = &run->ctl->arena;
-    if (run->audience.n == run->audience_cap) {
-        size_t cap = run->audience_cap == 0 ? 1024 : run->audience_cap * 2;
-        const char **items = arena_array(arena, cap, sizeof *items);
-        if (items == NULL) {
-            return err_no_memory(err);
-        }
-        if (run->audience.n > 0) {
-            memcpy(items, run->audience.items, run->audience.n * sizeof *items);
-        }
-        run->audience.items = items;
-        run->audience_cap = cap;
-    }
-    const char *copy = arena_strdup(arena, account);
-    if (copy == NULL) {
-        return err_no_memory(err);
-    }
-    run->audience.items[run->audience.n++] = copy;
-    return 0;
-}
-
-/* Whether an account can be one; the doomed set takes no others. */
-static int check_account(struct run *run, const char *account, size_t i, struct err *err) {
-    char canonical[MAILBOX_MAX];
+/* The canonical form of a customer's i-th account, the way a contact point is compared. In `buffer` or the account itself; NULL with *err.
+ */
+static const char *canon_account(const struct run *run, const struct customer *customer, size_t i, char buffer[MAILBOX_MAX],
+                                 struct err *err) {
+    const char *account = customer->accounts.items[i];
     char member[32];
     struct err why;
-    int result = account[0] == '+' ? phone_check(account, &why) : mailbox_canon(run->ctl->rules, account, canonical, &why);
+    bool number = account[0] == '+';
+    if ((number ? phone_check(account, &why) : mailbox_canon(run->ctl->rules, account, buffer, &why)) == 0) {
+        return number ? account : buffer;
+    }
     (void)snprintf(member, sizeof member, "accounts[%zu]", i);
-    return result < 0 ? err_member(err, member, "%s", why.text) : 0;
+    (void)err_member(err, member, "%s", why.text);
+    return NULL;
 }
 
+/* One that cannot be compared is told when the customer is judged; the others die all the same. */
 static int add_accounts(void *ctx, const struct customer *customer, struct err *err) {
     struct run *run = ctx;
     for (size_t i = 0; i < customer->accounts.n; i++) {
-        if (check_account(run, customer->accounts.items[i], i, err) < 0 || add_account(run, customer->accounts.items[i], err) < 0) {
+        char buffer[MAILBOX_MAX];
+        const char *canonical = canon_account(run, customer, i, buffer, err);
+        if (canonical != NULL && text_set_add(run->accounts, canonical, err) < 0) {
             return -1;
         }
     }
+    return 0;
+}
+
+/* For the core, which cannot be told that a look failed: then it dies, and judge() ends the run. */
+static bool dies_too(void *ctx, const char *canonical) {
+    struct run *run = ctx;
+    for (size_t i = 0; i < run->n_own; i++) {
+        if (strcmp(run->own[i], canonical) == 0) {
+            return true;
+        }
+    }
+    return text_set_has(run->accounts, canonical, &run->lookup) != 0;
+}
+
+static int learn_accounts(struct run *run, struct err *err) {
+    if (run->source.path != NULL && !run->source.can_rewind) {
+        return err_set(err, ERR_SYSTEM, "%s: audience_accounts needs a file that can be read twice", run->source.path);
+    }
+    run->accounts = text_set_new(PREFLIGHT_TEXT_BYTES, err);
+    run->learning = true;
+    run->source.each = add_accounts;
+    if (run->accounts == NULL || customer_source_each(&run->source, err) < 0 || text_set_end(run->accounts, err) < 0) {
+        return -1;
+    }
+    run->learning = false;
     return 0;
 }
 
 static int learn_what_dies(struct run *run, struct err *err) {
-    if (run->change.disables.audience_accounts) {
-        if (run->source.path != NULL && !run->source.can_rewind) {
-            return err_set(err, ERR_SYSTEM, "%s: audience_accounts needs a file that can be read twice", run->source.path);
-        }
-        run->learning = true;
-        run->source.each = add_accounts;
-        if (customer_source_each(&run->source, err) < 0) {
-            return -1;
-        }
+    if (run->change.disables.audience_accounts && learn_accounts(run, err) < 0) {
+        return -1;
     }
-    run->learning = false;
-    run->doomed = doomed_set_new(run->ctl->rules, &run->change.disables, &run->audience, &run->ctl->arena, err);
+    run->doomed = doomed_set_new(run->ctl->rules, &run->change.disables, NULL, &run->ctl->arena, err);
     return run->doomed == NULL ? -1 : 0;
 }
 
@@ -129,14 +139,32 @@ static const struct route *find_route(struct run *run, struct err *err) {
 }
 
 /* With audience_accounts a customer whose account nobody can compare is not judged: what dies with it is not known. */
-static int judge(void *ctx, const struct customer *customer, struct err *err) {
-    struct run *run = ctx;
-    for (size_t i = 0; run->change.disables.audience_accounts && i < customer->accounts.n; i++) {
-        if (check_account(run, customer->accounts.items[i], i, err) < 0) {
+static int know_own_accounts(struct run *run, const struct customer *customer, struct err *err) {
+    run->n_own = 0;
+    for (size_t i = 0; i < customer->accounts.n; i++) {
+        char buffer[MAILBOX_MAX];
+        const char *canonical = canon_account(run, customer, i, buffer, err);
+        if (canonical == NULL) {
             return -1;
         }
+        if (run->n_own < OWN_ACCOUNTS) {
+            (void)snprintf(run->own[run->n_own++], MAILBOX_MAX, "%s", canonical);
+        }
     }
-    return preflight_add(&run->preflight, customer, err);
+    return 0;
+}
+
+static int judge(void *ctx, const struct customer *customer, struct err *err) {
+    struct run *run = ctx;
+    if (run->accounts != NULL && know_own_accounts(run, customer, err) < 0) {
+        return -1;
+    }
+    int result = preflight_add(&run->preflight, customer, err);
+    if (result == 0 && run->lookup.code != ERR_NONE) {
+        *err = run->lookup;
+        result = -1;
+    }
+    return result;
 }
 
 /* ---- the words ---------------------------------------------------------------------------------------------------------- */
@@ -255,6 +283,8 @@ static int work(struct run *run, const struct call *call, struct err *err) {
         preflight_init(&run->preflight, &run->change, &run->ctl->settings, route, run->ctl->rules, run->doomed, err) < 0) {
         return -1;
     }
+    run->preflight.question.dies_too = run->accounts == NULL ? NULL : dies_too;
+    run->preflight.question.dies_too_ctx = run;
     run->source.each = judge;
     if (customer_source_each(&run->source, err) < 0 || preflight_end(&run->preflight, err) < 0) {
         return -1;
@@ -268,6 +298,7 @@ static int work(struct run *run, const struct call *call, struct err *err) {
 
 static void run_fini(struct run *run) {
     preflight_fini(&run->preflight);
+    text_set_free(run->accounts);
     json_decref(run->report.unusable);
     json_decref(run->report.missing_words);
     json_decref(run->report.lost);
@@ -281,6 +312,7 @@ enum ctl_exit preflight_run(struct ctl *ctl, const struct call *call) {
     struct err err;
     run.ctl = ctl;
     run.source.fd = -1;
+    err_clear(&run.lookup);
     run.report = (struct preflight_report){.preflight = &run.preflight,
                                            .made_at_ms = clock_wall_ms(&clock_system),
                                            .source = "",

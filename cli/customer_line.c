@@ -336,16 +336,31 @@ static bool walk_customer(struct walk *walk, struct customer *customer) {
 
 /* ---- both ways ---------------------------------------------------------------------------------------------------------- */
 
+/* Eight bytes at once: which of them are below `limit` (at most 0x80), as the highest bit of each. Those behind the first that is may be
+ * wrong, which does not matter to whether there is one. */
+static uint64_t below(uint64_t bytes, unsigned char limit) {
+    return (bytes - UINT64_C(0x0101010101010101) * limit) & ~bytes & UINT64_C(0x8080808080808080);
+}
+
+static uint64_t equal_to(uint64_t bytes, unsigned char c) {
+    return below(bytes ^ UINT64_C(0x0101010101010101) * c, 1);
+}
+
 /* Whether a line may be tried the fast way: no backslash, no control character, valid UTF-8. */
 static bool is_plain(const char *text, size_t len) {
-    unsigned char high = 0;
-    bool odd = false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        high |= c;
-        odd |= c < 0x20 || c == 0x7f || c == '\\';
+    uint64_t bytes = UINT64_C(0x2020202020202020);
+    uint64_t high = 0;
+    uint64_t odd = 0;
+    memcpy(&bytes, text + len / 8 * 8, len % 8); /* the end first */
+    for (size_t i = 0;; i += 8) {
+        high |= bytes;
+        odd |= below(bytes, 0x20) | equal_to(bytes, 0x7f) | equal_to(bytes, '\\');
+        if (len - i < 8) {
+            break;
+        }
+        memcpy(&bytes, text + i, 8);
     }
-    return !odd && (high < 0x80 || text_is_utf8(text, len));
+    return odd == 0 && ((high & UINT64_C(0x8080808080808080)) == 0 || text_is_utf8(text, len));
 }
 
 /* The tokens of the line; 0 where jsmn finds it wrong or there is no memory. */

@@ -5,7 +5,7 @@
  * neither judged nor counted.
  *
  * Guarantees: nobody is left out silently. A line or entry that cannot be read is told, because it may be the one that matters; so is an id
- * that an audience lists and the contact book does not know.
+ * that an audience lists and that neither the contact book nor the file has.
  *
  * Does not: judge anybody. */
 #include "cli/customer_source.h"
@@ -13,6 +13,7 @@
 #include "cli/customer_line.h"
 #include "cli/id_list.h"
 #include "cli/lines.h"
+#include "cli/text_set.h"
 #include "dispatcher/book.h"
 
 #include <fcntl.h>
@@ -30,7 +31,7 @@ const char *customer_source_name(const struct customer_source *source) {
 /* ---- talk --------------------------------------------------------------------------------------------------------------- */
 
 static void progress(const struct customer_source *source, const struct lines *lines, bool last) {
-    if (isatty(STDERR_FILENO) != 0 && source->size > 0 && (last || lines->number % 4096 == 0)) {
+    if (source->size > 0 && (last || lines->number % 4096 == 0) && isatty(STDERR_FILENO) != 0) {
         (void)fprintf(stderr, "\r%llu lines, %3d %%%s", (unsigned long long)lines->number,
                       (int)(lines->offset * 100 / (uint64_t)source->size), last ? "\r\033[K" : "");
         (void)fflush(stderr);
@@ -38,7 +39,7 @@ static void progress(const struct customer_source *source, const struct lines *l
 }
 
 static void book_progress(uint64_t n, bool last) {
-    if (isatty(STDERR_FILENO) != 0 && (last || n % 4096 == 0)) {
+    if ((last || n % 4096 == 0) && isatty(STDERR_FILENO) != 0) {
         (void)fprintf(stderr, "\r%llu customers%s", (unsigned long long)n, last ? "\r\033[K" : "");
         (void)fflush(stderr);
     }
@@ -52,8 +53,13 @@ static bool lists_ids(const struct customer_source *source) {
     return source->change->audience.kind == AUDIENCE_FILE || source->change->audience.kind == AUDIENCE_SET;
 }
 
-static int begin_ids(struct customer_source *source, struct id_list *list, struct err *err) {
-    return id_list_begin(list, source->ctl, &source->change->audience, source->id_file, source->trouble, source->ctx, err);
+static struct id_source ids_of(const struct customer_source *source) {
+    return (struct id_source){source->ctl, &source->change->audience, source->id_file, source->trouble, source->ctx};
+}
+
+/* Whether nothing can go on after it: memory, a temporary file. Anything else concerns one customer. */
+static bool is_the_end(const struct err *err) {
+    return err->code == ERR_MEMORY || err->code == ERR_SYSTEM;
 }
 
 /* Hands out a customer whom the audience's conditions fit. */
@@ -69,7 +75,7 @@ struct file_pass {
     struct customer_reader reader;
     struct arena arena; /* of one line */
     struct lines lines;
-    struct id_table ids; /* whom the audience lists; empty where it does not */
+    struct text_set *ids; /* whom the audience lists, marked once the file has had them; NULL where it does not */
 };
 
 /* One line. What is wrong with it is told and not the end; -1 only for want of memory. */
@@ -80,10 +86,9 @@ static int take_line(struct file_pass *pass, const struct line *line, struct err
     size_t len = line->len > 0 && line->text[line->len - 1] == '\r' ? line->len - 1 : line->len;
     int result = line->too_long ? err_set(err, ERR_LIMIT, "longer than the %d bytes that a customer may have", CUSTOMER_LINE_MAX_BYTES)
                                 : customer_line_read(&pass->reader, line->text, len, &pass->arena, &customer, err);
-    if (result == 0 && (!lists_ids(source) || id_table_has(&pass->ids, customer.id))) {
-        result = hand_out(source, &customer, pass->reader.attributes, err);
-    }
-    if (result < 0 && err->code == ERR_MEMORY) {
+    int listed = result < 0 ? -1 : pass->ids == NULL ? 1 : text_set_mark(pass->ids, customer.id, err);
+    result = listed == 1 ? hand_out(source, &customer, pass->reader.attributes, err) : listed;
+    if (result < 0 && is_the_end(err)) {
         return -1;
     }
     if (result < 0) {
@@ -94,12 +99,22 @@ static int take_line(struct file_pass *pass, const struct line *line, struct err
     return 0;
 }
 
+static int add_id(void *ctx, const char *id, struct err *err) {
+    return text_set_add(ctx, id, err);
+}
+
+/* 0, or -1 with *err. */
 static int load_ids(struct file_pass *pass, struct err *err) {
-    struct id_list list;
-    int result = begin_ids(pass->source, &list, err);
-    result = result < 0 ? -1 : id_table_fill(&pass->ids, &list, err);
-    id_list_fini(&list);
-    return result;
+    const struct id_source source = ids_of(pass->source);
+    pass->ids = text_set_new(PREFLIGHT_TEXT_BYTES, err);
+    return pass->ids == NULL || id_list_each(&source, add_id, pass->ids, err) < 0 ? -1 : text_set_end(pass->ids, err);
+}
+
+static void tell_missing(void *ctx, const char *id) {
+    const struct file_pass *pass = ctx;
+    struct err unknown;
+    (void)err_set(&unknown, ERR_UNKNOWN, "is listed by the audience and not in this file");
+    tell(pass->source, id, &unknown);
 }
 
 static int each_in_file(struct customer_source *source, struct err *err) {
@@ -119,9 +134,10 @@ static int each_in_file(struct customer_source *source, struct err *err) {
         }
         progress(source, &pass.lines, false);
     }
+    more = more == 0 && pass.ids != NULL ? text_set_each_unmarked(pass.ids, tell_missing, &pass, err) : more;
     progress(source, &pass.lines, true);
     customer_reader_fini(&pass.reader);
-    id_table_fini(&pass.ids);
+    text_set_free(pass.ids);
     arena_fini(&pass.arena);
     lines_fini(&pass.lines);
     return more;
@@ -145,7 +161,7 @@ static int take_entry(void *ctx, const char *id, const char *text, size_t len) {
     if (result == 0) {
         result = hand_out(pass->source, &entry.customer, entry.attributes, pass->err);
     }
-    pass->failed = result < 0 && pass->err->code == ERR_MEMORY;
+    pass->failed = result < 0 && is_the_end(pass->err);
     if (result < 0 && !pass->failed) {
         tell(pass->source, id, pass->err);
     }
@@ -165,7 +181,6 @@ static int take_page(struct book_pass *pass, struct store *store, const char *co
         }
         struct err unknown;
         (void)err_set(&unknown, ERR_UNKNOWN, "is not in the contact book");
-        unknown.member[0] = '\0';
         tell(pass->source, ids[i], &unknown);
     }
     arena_fini(&arena);
@@ -178,7 +193,8 @@ static int each_listed(struct book_pass *pass, struct store *store, struct err *
     const char *page[PAGE];
     const char *id = NULL;
     size_t n = 0;
-    int more = begin_ids(pass->source, &list, err);
+    const struct id_source source = ids_of(pass->source);
+    int more = id_list_begin(&list, &source, err);
     while (more >= 0 && (more = id_list_next(&list, &id, err)) == 1) {
         page[n] = arena_strdup(&arena, id);
         more = page[n] == NULL ? err_no_memory(err) : more;

@@ -17,7 +17,7 @@ struct customer_source {
     bool can_rewind; /* the file can be read twice */
 
     /* One customer, borrowed during the call. 0; -1 with *err where this one cannot be used (told through trouble(), and not the end), or
-     * for want of memory (ERR_MEMORY: the end). */
+     * where nothing can go on (ERR_MEMORY, ERR_SYSTEM: the end). */
     int (*each)(void *ctx, const struct customer *customer, struct err *err);
     /* What cannot be used: where it stands (a line's number or a customer's id), in which source, and why. */
     void (*trouble)(void *ctx, const char *source, const char *where, const struct err *err);
@@ -30,9 +30,12 @@ int customer_source_init(struct customer_source *source, struct ctl *ctl, const 
                          const char *job_path, struct err *err);
 void customer_source_fini(struct customer_source *source);
 
-/* Calls each() for everybody in the audience, once each, in no order. Memory does not grow with the number of customers, but where a file
- * of contacts meets a list of ids, the ids are held (a notice's single customer apart). Can be called again for a file that can be read
- * twice. 0, or -1 with *err. */
+/* The texts that a preflight holds at once, in bytes; a set of them takes at most twice that (text_set.h). */
+enum { PREFLIGHT_TEXT_BYTES = 32 * 1024 * 1024 };
+
+/* Calls each() for everybody in the audience, in no order. Once each, but for a customer whom the file has twice, and one whom Redis hands
+ * out twice while the contact book grows. Memory does not grow with the number of customers. Can be called again for a file that can be
+ * read twice. 0, or -1 with *err. */
 int customer_source_each(struct customer_source *source, struct err *err);
 
 /* "contact book" or the file's name. */

@@ -156,7 +156,9 @@ static void put_member(struct buf *out, const char *before, const char *text) {
 static void put_contact(struct buf *out, const struct contact *contact, const struct reach_contact *answer) {
     char masked[512];
     put_member(out, "{\"channel\":", channel_traits(contact->channel)->name);
-    put_member(out, ",\"address\":", text_mask_address(contact->address, masked, sizeof masked));
+    (void)text_mask_address(contact->address, masked, sizeof masked);
+    put_member(out, ",\"address\":", masked);
+    put_member(out, ",\"address_masked\":", masked);
     buf_puts(out, answer->survives ? ",\"survives\":true" : ",\"survives\":false");
     put_member(out, ",\"reason\":", answer->reason_masked);
     if (answer->warning != NULL) {

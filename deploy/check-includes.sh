@@ -23,6 +23,7 @@ find base queue channels templates dispatcher cli -name '*.[ch]' -print0 | sort 
         home["hiredis/"] = "queue/";                 most["hiredis/"] = 99
         home["curl/curl.h"] = "channels/";           most["curl/curl.h"] = 1
         home["libesmtp.h"] = "channels/mailer/";     most["libesmtp.h"] = 1
+        home["sqlite3.h"] = "cli/";                  most["sqlite3.h"] = 1
     }
     function room_of(path) {
         if (path ~ /^dispatcher\/core\//) return "dispatcher/core"

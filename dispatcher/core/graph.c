@@ -40,11 +40,17 @@ static size_t find_node(const struct graph *graph, const char *key) {
     return SIZE_MAX;
 }
 
+static enum doomed_why why_doomed(const struct reach_question *question, const char *canonical) {
+    enum doomed_why why = doomed_set_find(question->doomed, canonical);
+    bool too = why == DOOMED_NOT && question->dies_too != NULL && question->dies_too(question->dies_too_ctx, canonical);
+    return too ? DOOMED_AUDIENCE : why;
+}
+
 static size_t push_node(struct graph *graph, enum address_kind kind, const char *canonical) {
     struct node *node = &graph->nodes[graph->n_nodes];
     *node = (struct node){.kind = kind, .status = CONTACT_ACTIVE, .valid = true, .first = SIZE_MAX, .canonical = canonical};
     if (kind == ADDRESS_MAILBOX || kind == ADDRESS_E164) {
-        node->why = doomed_set_find(graph->question->doomed, canonical);
+        node->why = why_doomed(graph->question, canonical);
     }
     return graph->n_nodes++;
 }

@@ -50,6 +50,10 @@ struct reach_answer {
 struct reach_question {
     const struct mailbox_rules *rules;
     const struct doomed_set *doomed;
+    /* Other people's accounts that die in the same change, where they are too many for a set in memory: whether this canonical mailbox or
+     * number is one of them. The answer must not change while the question is open. NULL: there are none but those in `doomed`. */
+    bool (*dies_too)(void *ctx, const char *canonical);
+    void *dies_too_ctx;
     const struct customer *customer;
     int64_t suspect_since_ms; /* 0: not given */
     /* A contact point or target that cannot be valid does not survive, with the reason, instead of failing the whole answer. For

@@ -43,7 +43,7 @@ NDJSON
         "$(json "$T/out" '[d["customers"], d["verdicts"], d["channels"]]')" "the counts"
     equal '[["C1", "stranded"], ["C2", "passive"]]' "$(json "$T/out" '[[s["customer"], s["verdict"]] for s in d["stranded"]]')" "the lost"
     equal '["C3"]' "$(json "$T/out" '[s["customer"] for s in d["weak"]]')" "the weak"
-    equal '["address", "channel", "reason", "survives"]' "$(json "$T/out" 'sorted(d["stranded"][0]["contacts"][0])')" "a contact point"
+    equal '["address", "address_masked", "channel", "reason", "survives"]' "$(json "$T/out" 'sorted(d["stranded"][0]["contacts"][0])')" "a contact point"
     equal '["a••@walton.example", false]' "$(json "$T/out" '[d["stranded"][0]["contacts"][0][k] for k in ("address", "survives")]' |
         "$PYTHON" -c 'import json,sys; print(json.dumps(json.load(sys.stdin), ensure_ascii=False))')" "a masked address"
     lacks "$(cat "$T/out" "$T/err")" 'ada@' "an address in the open"
@@ -209,6 +209,8 @@ it_takes_an_audience_by_what_is_known_of_the_customers() {
     printf 'C2\n\n C4 \r\nC2\n{"id":"C1","contacts":[]}\nC9\n' >"$T/ids"
     asks '{"file":"ids"}' '[3, ["C2"]]' 3
     contains "$(json "$T/out" 'd["audience"]')" 'ids' "the audience in words"
+    equal '[["C9", "is listed by the audience and not in this file"]]' "$(json "$T/out" '[[u["where"], u["reason"]] for u in d["unusable_customers"]]')" "who is not there"
+    contains "$(cat "$T/err")" "$BOOK:C9: is listed by the audience" "who is not there"
     printf 'C4\nno id\n' >"$T/ids"
     asks '{"file":"ids"}' '[1, []]' 1
     contains "$(cat "$T/err")" "$T/ids:2: is no customer id" "the line"
@@ -227,6 +229,18 @@ NDJSON
     sed -i 's/"disables":{[^}]*}/"disables":{"audience_accounts":true}/' "$JOB"
     equal 0 "$(preflight)" "exit code for one"
     equal '[1, []]' "$(judged)" "one"
+}
+
+it_lets_the_good_accounts_of_a_customer_die_who_has_a_bad_one() {
+    cat >"$BOOK" <<'NDJSON'
+{"id":"C1","accounts":["no address","ada@walton.example"],"contacts":[{"channel":"sms","address":"+441632960001"}]}
+{"id":"C2","accounts":["bob@walton.example"],"contacts":[{"channel":"email","address":"Ada+x@walton.co.example"}]}
+NDJSON
+    audience '"all"'
+    sed -i 's/"disables":{[^}]*}/"disables":{"audience_accounts":true}/' "$JOB"
+    equal 3 "$(preflight)" "exit code"
+    equal '[1, ["C2"]]' "$(judged)" "the lost"
+    contains "$(cat "$T/err")" ':1: accounts[0]: ' "the bad one"
 }
 
 it_refuses_an_audience_that_is_none() {

@@ -254,6 +254,33 @@ static void in_an_audience_every_account_of_everyone_dies(void **state) {
     assert_non_null(doomed_set_new(rules, &all, NULL, &arena, &err));
 }
 
+static bool is_bob(void *ctx, const char *canonical) {
+    ++*(int *)ctx;
+    return strcmp(canonical, "bob@walton.example") == 0;
+}
+
+static void accounts_too_many_for_a_set_die_as_well(void **state) {
+    (void)state;
+    const struct contact contacts[] = {MAIL("Bob+home@mail.walton.example"),
+                                       MAIL("eve@walton.example"),
+                                       MAIL("ada@walton.example"),
+                                       {.channel = CHANNEL_PUSH, .address = "bob@walton.example"}};
+    const struct customer customer = {.id = "C1", .contacts = contacts, .n_contacts = 4};
+    struct reach_answer answer;
+    struct err err;
+    int asked = 0;
+    const struct reach_question question = {
+        .rules = rules, .doomed = ada_dies, .customer = &customer, .dies_too = is_bob, .dies_too_ctx = &asked};
+    assert_int_equal(reach_decide(&question, &arena, &answer, &err), 0);
+    assert_false(answer.contacts[0].survives);
+    assert_true(answer.contacts[0].doomed);
+    assert_non_null(strstr(answer.contacts[0].reason, "is the same mailbox as an account that is disabled in the same change"));
+    assert_true(answer.contacts[1].survives);
+    assert_non_null(strstr(answer.contacts[2].reason, "is the account being disabled")); /* known without asking */
+    assert_true(answer.contacts[3].survives);                                            /* a token is no account */
+    assert_int_equal(asked, 2);
+}
+
 static void a_set_that_cannot_be_read_is_refused_with_its_member(void **state) {
     (void)state;
     static const char *bad[] = {"ada@walton.example", "", "x@walton.example"}, *domains[] = {"a.example", "b.example", "no domain"};
@@ -572,6 +599,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(every_rule_of_survival_holds, setup, teardown),
         cmocka_unit_test_setup_teardown(with_a_domain_every_mailbox_there_dies_under_every_name, setup, teardown),
         cmocka_unit_test_setup_teardown(in_an_audience_every_account_of_everyone_dies, setup, teardown),
+        cmocka_unit_test_setup_teardown(accounts_too_many_for_a_set_die_as_well, setup, teardown),
         cmocka_unit_test_setup_teardown(a_set_that_cannot_be_read_is_refused_with_its_member, setup, teardown),
         cmocka_unit_test_setup_teardown(a_number_can_be_the_account, setup, teardown),
         cmocka_unit_test_setup_teardown(reasons_are_said_in_words, setup, teardown),
