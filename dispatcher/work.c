@@ -290,14 +290,15 @@ int work_resume(struct work *work, const struct work_place *place, const struct 
 
 /* ---- what Redis has lost ------------------------------------------------------------------------------------------- */
 
-/* A notice has few attempts at which a message went out. The journal is for what was lost lately: an id that is used again after that is
- * another notice. */
+/* A notice has few attempts at which a message went out. The journal is for what was lost lately: what is older may be in the archive, and
+ * an id that is used again after that is another notice. */
 enum { KNOWN_MAX = 32, LOST_MAX_MS = 24 * 3600 * 1000 };
 
-static bool is_lost(const struct work *work, const struct journal_attempt *attempt, int64_t now_ms) {
+static bool is_lost(const struct work *work, const struct work_place *place, const struct journal_attempt *attempt, int64_t now_ms) {
     const struct record *record = &work->record;
-    if (record->digest == NULL || strncmp(record->digest, attempt->digest, JOURNAL_DIGEST) != 0 ||
-        now_ms - queue_fence_at_ms(attempt->fence) > LOST_MAX_MS) {
+    int64_t retention_ms = place->settings->redis.retention_ms, age_ms = now_ms - queue_fence_at_ms(attempt->fence);
+    if (record->digest == NULL || strncmp(record->digest, attempt->digest, JOURNAL_DIGEST) != 0 || age_ms > LOST_MAX_MS ||
+        (work->fence == 0 && retention_ms > 0 && age_ms >= retention_ms)) {
         return false;
     }
     for (size_t i = 0; i < record->n_tries; i++) {
@@ -366,7 +367,7 @@ int work_regain(struct work *work, const struct work_place *place, int64_t now_m
     }
     size_t n = journal_attempts(place->journal, work->id, known, KNOWN_MAX, &work->arena);
     for (size_t i = 0; i < n; i++) {
-        if (is_lost(work, &known[i].attempt, now_ms) && regain(work, place, &known[i], now_ms, err) < 0) {
+        if (is_lost(work, place, &known[i].attempt, now_ms) && regain(work, place, &known[i], now_ms, err) < 0) {
             return -1;
         }
     }
