@@ -89,6 +89,12 @@ $(B)/gen/queue_scripts.h: $(LUA) Makefile
 	   sed -e 's/[\\"?]/\\&/g' -e 's/^/    "/' -e 's/$$/\\n"/' $$f; echo '    ;'; done; } > $@.tmp && mv $@.tmp $@
 $(call obj,$(wildcard queue/*.c)): $(B)/gen/queue_scripts.h
 
+# What a host runs before its redis-server, --standalone runs too.
+$(B)/gen/mend_aof.h: deploy/redis-mend-aof.sh Makefile
+	@mkdir -p $(@D)
+	@{ echo 'static const char mend_aof[] ='; sed -e 's/[\\"?]/\\&/g' -e 's/^/    "/' -e 's/$$/\\n"/' $<; echo '    ;'; } > $@.tmp && mv $@.tmp $@
+$(call obj,dispatcher/standalone.c): $(B)/gen/mend_aof.h
+
 $(LIB): $(call obj,$(LIB_SRC))
 	@rm -f $@
 	$(call say,AR,$@)

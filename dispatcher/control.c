@@ -12,6 +12,7 @@
 #include "dispatcher/holding.h"
 #include "dispatcher/intake.h"
 #include "dispatcher/lost.h"
+#include "dispatcher/refusals.h"
 
 #include <event2/event.h>
 #include <stdlib.h>

@@ -13,9 +13,6 @@ void intake_on_receipts(void *ctx, const struct queue_receipt *receipts, size_t 
 void intake_take_receipts(struct worker *worker, const struct queue_receipt *receipts, size_t n, int64_t since_ms,
                           struct arena *arena_take);
 
-/* Notes that an active work never becomes a notice (dead or duplicate) and drops the work. Written with the next flush. */
-void intake_refuse(struct worker *worker, struct work *work, enum notice_state state, const struct err *why);
-
 /* Takes up a control job again that had to wait until a notice was in Redis; it is not active. */
 void intake_control(struct worker *worker, struct work *work_take);
 
@@ -25,9 +22,6 @@ void intake_look_up(struct worker *worker, struct work *work);
 /* What came of an active work that the same job has come again for: it is recorded, so the others are duplicates; or it leaves before it is
  * (again), and they follow it. */
 void intake_repetitions(struct worker *worker, struct work *work, bool recorded);
-
-/* Writes what was refused since the last flush in one round trip. */
-void intake_flush_refusals(struct worker *worker);
 
 void intake_fini(struct worker *worker);
 

@@ -60,7 +60,7 @@ static int take(struct page *page, const struct queue_due *notice, struct buf *l
         return 0;
     }
     archive_put_line(lines, notice->id, record.customer, notice->held.state, notice->held.fence, now_ms, notice->held.record);
-    page->retired[page->n++] = (struct queue_retired){notice->id, notice->held.fence};
+    page->retired[page->n++] = (struct queue_retired){notice->id, notice->held.fence, record.digest};
     return lines->failed ? -1 : 0;
 }
 

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "mend_aof.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -102,16 +103,9 @@ static int write_config(const struct standalone *s, int fd, struct err *err) {
     return ok ? 0 : err_set(err, ERR_SYSTEM, "redis-server did not take its configuration");
 }
 
-/* A transaction whose end was torn off when the server was killed is cut off first, see deploy/redis-mend-aof.sh: redis-server itself would
- * carry out half of it at the start after next. */
-static const char server_command[] = "m=$1/appendonlydir/appendonly.aof.manifest\n"
-                                     "if [ -e \"$m\" ] && ! found=$(redis-check-aof \"$m\" 2>&1 </dev/null); then\n"
-                                     "  case $found in\n"
-                                     "  *'format error'*) ;;\n"
-                                     "  *'Expected to read'* | *'Reached EOF before reading EXEC'*)\n"
-                                     "    echo y | redis-check-aof --fix \"$m\" >>\"$1/redis.log\" 2>&1 ;;\n"
-                                     "  esac\n"
-                                     "fi\n"
+/* A transaction whose end was torn off when the server was killed is cut off first (deploy/redis-mend-aof.sh, whose text is $2):
+ * redis-server itself would carry out half of it at the start after next. */
+static const char server_command[] = "sh -c \"$2\" redis-mend-aof \"$1/appendonlydir\" >>\"$1/redis.log\" 2>&1 </dev/null\n"
                                      "exec redis-server -";
 
 static void run_child(const struct standalone *s, int config_fd, pid_t parent) {
@@ -127,7 +121,7 @@ static void run_child(const struct standalone *s, int config_fd, pid_t parent) {
     int null_fd = open("/dev/null", O_WRONLY);
     if (dup2(config_fd, STDIN_FILENO) >= 0 && null_fd >= 0 && dup2(null_fd, STDOUT_FILENO) >= 0) {
         (void)setpgid(0, 0); /* an interrupt at the terminal is for reachd, which then stops the server in order */
-        execlp("sh", "sh", "-c", server_command, "sh", s->dir, (char *)NULL);
+        execlp("sh", "sh", "-c", server_command, "sh", s->dir, mend_aof, (char *)NULL);
     }
     _exit(127);
 }

@@ -26,7 +26,7 @@
     X(KEY_GATEWAYS, "gateways")                                                                                                            \
     X(KEY_RATES, "rates")                                                                                                                  \
     X(KEY_LANES, "lanes")                                                                                                                  \
-    X(KEY_GONE, "gone")                                                                                                                    \
+    X(KEY_GONE, "archived")                                                                                                                \
     X(KEY_AUDIT, "audit")                                                                                                                  \
     X(KEY_AUDITED, "audited")
 

@@ -53,8 +53,13 @@ static void take_record(struct lookup *lookup, size_t i, const redisReply *value
 
 static void take_gone(const struct lookup *lookup, size_t i, const redisReply *value) {
     struct queue_found *found = &lookup->found[i];
-    found->archived =
-        !found->held.found && reply_is_string(value) && gone_has(value->str, (size_t)value->len, lookup->gone[i].mark, lookup->forgotten);
+    const char *content = found->held.found || !reply_is_string(value)
+                              ? NULL
+                              : gone_find(value->str, (size_t)value->len, lookup->gone[i].mark, lookup->forgotten);
+    found->archived = content != NULL;
+    if (content != NULL) {
+        memcpy(found->archived_content, content, sizeof found->archived_content);
+    }
 }
 
 static int on_first(struct queue *queue, struct call *call, size_t part, const redisReply *reply) {
@@ -263,4 +268,10 @@ int queue_book_seen(const char *text, char out[QUEUE_SEEN_LEN]) {
         (void)snprintf(out + 2 * i, 3, "%02x", digest[i]);
     }
     return 0;
+}
+
+bool queue_is_archived_job(const struct queue_found *found, const char *digest) {
+    char content[GONE_CONTENT_LEN];
+    gone_content_of(digest, content);
+    return found->archived && memcmp(content, found->archived_content, sizeof content) == 0;
 }

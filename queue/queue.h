@@ -154,8 +154,12 @@ int queue_give_back(struct queue *queue, const struct queue_lease *leases, size_
 struct queue_found {
     struct queue_record held; /* of ids[i] */
     bool archived;            /* no record of ids[i], but its notice has left for the archive within redis.remember_ids */
+    char archived_content[2]; /* then: what is kept of its job's digest, for queue_is_archived_job() */
     const char *customer;     /* contact book entry of customers[i] (dispatcher/book.h), or NULL */
 };
+
+/* Whether a job with this digest is the one whose notice is archived; of other jobs one in 65,536 passes for it. */
+bool queue_is_archived_job(const struct queue_found *found, const char *digest);
 
 /* The answers live in the arena, which is handed over. */
 typedef void queue_lookup_fn(void *ctx, const struct queue_found *found, size_t n, struct arena *arena_take);
@@ -291,7 +295,8 @@ int queue_tell(struct queue *queue, const char *counts, const char *event, const
 /* A notice that is in the archive. */
 struct queue_retired {
     const char *id;
-    uint64_t fence; /* of the record that was archived */
+    uint64_t fence;     /* of the record that was archived */
+    const char *digest; /* of its job, or NULL */
 };
 
 /* The n notices (of those that old() handed out) that are in the archive, on disk; 0: none could be written, ask again later. Takes them

@@ -137,12 +137,15 @@ static const enum key retire_keys[] = {KEY_NOTICES, KEY_JOBS, KEY_DUE, KEY_LAST,
 static void put_retired(struct command *command, const struct queue_retired *retired) {
     char token[RECORD_TOKEN_LEN];
     struct gone_place place;
+    char mark[GONE_MARK_LEN + GONE_CONTENT_LEN];
     queue_record_token(retired->fence, token);
     gone_place_of(retired->id, &place);
     command_puts(command, retired->id);
     command_put(command, token, sizeof token);
     command_puts(command, place.bucket);
-    command_put(command, place.mark, sizeof place.mark);
+    memcpy(mark, place.mark, sizeof place.mark);
+    gone_content_of(retired->digest, mark + sizeof place.mark);
+    command_put(command, mark, sizeof mark);
 }
 
 int queue_retire(struct queue *queue, const struct queue_retired *archived, size_t n, struct err *err) {

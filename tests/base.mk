@@ -35,7 +35,7 @@ check-scripts:
 
 # One stamp per file, so that only what has changed is looked at again. TIDY_GEN: generated headers that must be there.
 TIDY_OK := $(patsubst %.c,$(B)/tidy/%.ok,$(TIDY_FILES))
-TIDY_GEN += $(B)/gen/queue_scripts.h
+TIDY_GEN += $(B)/gen/queue_scripts.h $(B)/gen/mend_aof.h
 tidy: $(TIDY_OK)
 $(TIDY_OK): $(B)/tidy/%.ok: %.c .clang-tidy deploy/tidy.sh | tidy-gen
 	@mkdir -p $(@D)

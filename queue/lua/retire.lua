@@ -1,17 +1,18 @@
 -- retire: takes finished notices out of Redis that are in the archive already.
 --
--- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 gone  8 desk  9 audit
+-- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 archived  8 desk  9 audit
 -- ARGV  1 today, in days since 1970  2 the last day whose ids are forgotten, or -1: ids are not remembered at all
---       then a row each: id, token, bucket, mark (6 bytes)
+--       then a row each: id, token, bucket, mark (8 bytes)
 --
 -- Before: the archive has the record with this token, on disk.
 -- After, where no recount is under way (audit is not there), for every row whose record is finished, carries that token and has no open
 -- desk case: nothing of the notice is left in Redis but one
--- in `retired`, in `retired:` of its state, and in its state's counter, and its mark in `gone`, and its customer's chain leads past it. Answer: one letter a row: A gone
+-- in `retired`, in `retired:` of its state, and in its state's counter, and its mark in `archived`, and its customer's chain leads past it. Answer: one letter a row: A gone
 -- (or gone before), S stays.
 -- records + retired = sum of the state:* that have records, and so for each final state, before and after.
 --
--- gone: bucket (4 hex digits of the id's hash) -> 8 bytes an id, oldest first: 6 of the hash, 2 of the day on which it left.
+-- archived: bucket (4 hex digits of the id's hash) -> 10 bytes an id, oldest first: 6 of the hash and 2 of the job's (the mark), 2 of the day
+-- on which it left.
 
 local NOTICES, JOBS, DUE, LAST, PREVIOUS, GONE, DESK = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[7], KEYS[8]
 local call, byte, sub = redis.call, string.byte, string.sub
@@ -48,8 +49,8 @@ end
 local function remember(bucket, mark)
     local held = call('HGET', GONE, bucket) or ''
     local from = 1
-    while from < #held and byte(held, from + 6) * 256 + byte(held, from + 7) <= forgotten do
-        from = from + 8
+    while from < #held and byte(held, from + 8) * 256 + byte(held, from + 9) <= forgotten do
+        from = from + 10
     end
     call('HSET', GONE, bucket, sub(held, from) .. mark .. day)
 end

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 notices  2 jobs  3 due
 -- ARGV  1 now (ms)  2 cursor  3 how many at a time, about  4 age (s) from which work without a timer is picked up
---       5 age (s) from which finished notices are answered, 0: none are  6 key of the hash `gone`  7 of `desk`  8 of `audit`: while it is there,
+--       5 age (s) from which finished notices are answered, 0: none are  6 key of the hash `archived`  7 of `desk`  8 of `audit`: while it is there,
 --       none are either
 --
 -- A record's age: its token begins with the time at which its epoch was given out, in 64ths of a second, and epochs are renewed

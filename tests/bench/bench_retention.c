@@ -175,7 +175,7 @@ static double leave(int round, size_t n, const uint64_t *fences) {
         for (size_t i = 0; i < count; i++) {
             char customer[40];
             id_of(round, from + i, ids[i], customer);
-            retired[i] = (struct queue_retired){ids[i], fences[from + i]};
+            retired[i] = (struct queue_retired){ids[i], fences[from + i], "0123456789abcdef0123456789abcdef"};
             archive_put_line(&lines, ids[i], customer, NOTICE_REACHED, fences[from + i], shifted_wall(NULL), text);
         }
         open_calls++;

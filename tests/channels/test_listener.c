@@ -2,6 +2,7 @@
 #include "base/conf.h"
 #include "channels/http_settings.h"
 #include "channels/listener.h"
+#include "tests/support/server.h"
 
 #include <arpa/inet.h>
 #include <event2/event.h>
@@ -95,20 +96,10 @@ static void add_gateway(struct bench *bench, int i, const char *name, const char
 }
 
 /* A port that nobody has right now. */
-static int free_port(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    (void)close(fd);
-    return ntohs(address.sin_port);
-}
-
 static void begin(struct bench *bench, const char *cert_file, const char *key_file) {
     memset(bench, 0, sizeof *bench);
     bench->base = event_base_new();
-    bench->port = free_port();
+    bench->port = server_free_port();
     (void)snprintf(bench->address, sizeof bench->address, "127.0.0.1:%d", bench->port);
     bench->settings = (struct listener_settings){.address = bench->address,
                                                  .body_max_bytes = 4096,

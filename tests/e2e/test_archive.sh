@@ -75,7 +75,7 @@ it_leaves_nothing_of_them_in_redis() {
     equal 1 "$(rcli HLEN reach:last)" 'newest notices of customers'
     equal 0 "$(rcli EXISTS reach:previous)" 'chains'
     equal 1 "$(rcli HLEN reach:jobs)" 'jobs'
-    equal 1 "$(rcli EXISTS reach:gone)" 'remembered ids'
+    equal 1 "$(rcli EXISTS reach:archived)" 'remembered ids'
 }
 
 it_still_finds_them() {
@@ -117,20 +117,29 @@ it_answers_control_jobs_about_them() {
     contains "$(ctl --json dead list)" 'in the archive' 'reason'
 }
 
+it_refuses_another_job_of_the_same_id() {
+    job n3 c3 elsewhere@example.org >"$T/reused.ndjson"
+    push "$T/reused.ndjson"
+    wait_until 30 'it is a dead letter' states_are 'd["dead"]' 2
+    contains "$(ctl --json dead list)" 'id-reused' 'reason'
+    equal 1 "$(in_redis)" 'records'
+    equal 0 "$(status 'd["unaccounted"]')" 'unaccounted'
+}
+
 it_archives_twice_and_never_zero_times_when_it_dies_between_archive_and_redis() {
     job late c99 late@example.org >"$T/late.ndjson"
     push "$T/late.ndjson"
     wait_until 30 'it is reached' states_are 'd["states"]["reached"]' $((N + 1))
     # retire.lua refuses to begin while a key of its own is of another kind: the archive is written, Redis is not
-    rcli RENAME reach:gone gone-aside >/dev/null
-    rcli SET reach:gone x >/dev/null
+    rcli RENAME reach:archived gone-aside >/dev/null
+    rcli SET reach:archived x >/dev/null
     age
     again
     wait_until 30 'Redis refused' log_says 'archived notices stay in Redis'
     equal 1 "$(grep -c '"id":"late"' < <(cat "$T"/archive/*.ndjson))" 'lines before the crash'
     equal 2 "$(in_redis)" 'records'
     stop reachd KILL
-    rcli RENAME gone-aside reach:gone >/dev/null
+    rcli RENAME gone-aside reach:archived >/dev/null
     start_reachd --config "$CONFIG"
     wait_until 30 'it has left Redis' records_are 1
     equal 2 "$(grep -c '"id":"late"' < <(cat "$T"/archive/*.ndjson))" 'lines after it'

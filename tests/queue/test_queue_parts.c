@@ -174,13 +174,19 @@ static void a_remembered_id_has_a_place_and_an_end(void **state) {
     assert_int_equal(strspn(place.bucket, "0123456789abcdef"), GONE_BUCKET_LEN);
     assert_true(memcmp(place.mark, other.mark, GONE_MARK_LEN) != 0);
     char bucket[2 * GONE_ENTRY_LEN] = {0};
+    char content[GONE_CONTENT_LEN], other_content[GONE_CONTENT_LEN];
+    gone_content_of("digest", content);
+    gone_content_of("another", other_content);
+    assert_true(memcmp(content, other_content, sizeof content) != 0);
     memcpy(bucket + GONE_ENTRY_LEN, place.mark, GONE_MARK_LEN);
+    memcpy(bucket + GONE_ENTRY_LEN + GONE_MARK_LEN, content, sizeof content);
     bucket[2 * GONE_ENTRY_LEN - 2] = (char)(20000 >> 8);
     bucket[2 * GONE_ENTRY_LEN - 1] = (char)(20000 & 255);
-    assert_true(gone_has(bucket, sizeof bucket, place.mark, 19999));
-    assert_false(gone_has(bucket, sizeof bucket, place.mark, 20000));
-    assert_false(gone_has(bucket, sizeof bucket, other.mark, 0));
-    assert_false(gone_has(bucket, sizeof bucket - 1, place.mark, 0)); /* torn */
+    assert_non_null(gone_find(bucket, sizeof bucket, place.mark, 19999));
+    assert_memory_equal(gone_find(bucket, sizeof bucket, place.mark, 19999), content, sizeof content);
+    assert_null(gone_find(bucket, sizeof bucket, place.mark, 20000));
+    assert_null(gone_find(bucket, sizeof bucket, other.mark, 0));
+    assert_null(gone_find(bucket, sizeof bucket - 1, place.mark, 0)); /* torn */
     int64_t now_ms = INT64_C(20000) * DAY_MS + 5;
     assert_int_equal(gone_day(now_ms), 20000);
     assert_int_equal(gone_forgotten(now_ms, 0), -1);

@@ -152,7 +152,7 @@ static void an_open_desk_case_keeps_its_notice(void **state) {
 
 struct answer {
     size_t n;
-    bool archived[4], found[4];
+    bool archived[4], found[4], same[4], other[4]; /* the kit retires without a digest */
 };
 
 static void on_found(void *ctx, const struct queue_found *found, size_t n, struct arena *arena_take) {
@@ -160,6 +160,8 @@ static void on_found(void *ctx, const struct queue_found *found, size_t n, struc
     for (size_t i = 0; i < n; i++) {
         answer->archived[i] = found[i].archived;
         answer->found[i] = found[i].held.found;
+        answer->same[i] = queue_is_archived_job(&found[i], NULL);
+        answer->other[i] = queue_is_archived_job(&found[i], "another job's");
     }
     answer->n += n;
     arena_fini(arena_take);
@@ -183,6 +185,8 @@ static void an_id_is_known_after_its_notice_has_left(void **state) {
     assert_int_equal(redis_server_number(&server, "HLEN", "reach:notices", NULL), 1);
     look_up(&answer);
     assert_true(answer.archived[0] && !answer.found[0]);
+    assert_true(answer.same[0] && !answer.other[0]);
+    assert_false(answer.same[1] || answer.other[1]);
     assert_true(!answer.archived[1] && !answer.found[1]);
     assert_true(!answer.archived[2] && answer.found[2]);
     kit.settings.remember_ms = 0;
@@ -201,18 +205,19 @@ static void ids_are_forgotten_and_their_room_is_used_again(void **state) {
     for (int i = 0; i < 2; i++) {
         char *entry = bucket + (size_t)i * GONE_ENTRY_LEN;
         memcpy(entry, i == 0 ? place.mark : "abcdef", GONE_MARK_LEN);
-        entry[GONE_MARK_LEN] = (char)((i == 0 ? old : kept) >> 8);
-        entry[GONE_MARK_LEN + 1] = (char)(i == 0 ? old : kept);
+        gone_content_of(NULL, entry + GONE_MARK_LEN);
+        entry[GONE_ENTRY_LEN - 2] = (char)((i == 0 ? old : kept) >> 8);
+        entry[GONE_ENTRY_LEN - 1] = (char)(i == 0 ? old : kept);
     }
     redisContext *redis = redisConnectUnix(server.socket);
-    freeReplyObject(redisCommand(redis, "HSET reach:gone %s %b", place.bucket, bucket, (size_t)2 * GONE_ENTRY_LEN));
+    freeReplyObject(redisCommand(redis, "HSET reach:archived %s %b", place.bucket, bucket, (size_t)2 * GONE_ENTRY_LEN));
     look_up(&answer);
     assert_false(answer.archived[0]); /* 40 days are more than redis.remember_ids */
     put("left", "C1", NOTICE_REACHED, 30 * 86400);
     walk_again();
     look_up(&answer);
     assert_true(answer.archived[0]);
-    redisReply *reply = redisCommand(redis, "HGET reach:gone %s", place.bucket);
+    redisReply *reply = redisCommand(redis, "HGET reach:archived %s", place.bucket);
     assert_int_equal(reply->len, 2 * GONE_ENTRY_LEN);
     assert_memory_equal(reply->str, "abcdef", GONE_MARK_LEN);
     assert_memory_equal(reply->str + GONE_ENTRY_LEN, place.mark, GONE_MARK_LEN);
@@ -242,7 +247,7 @@ static void memory_does_not_grow_with_what_has_left(void **state) {
             kit_run(&kit, 5);
         }
         assert_int_equal(redis_server_number(&server, "HLEN", "reach:notices", NULL), 0);
-        assert_int_equal(redis_server_number(&server, "DEL", "reach:gone", NULL), 1); /* as if redis.remember_ids were over */
+        assert_int_equal(redis_server_number(&server, "DEL", "reach:archived", NULL), 1); /* as if redis.remember_ids were over */
         assert_int_equal(redis_server_number(&server, "EXISTS", "reach:notices", "reach:last", "reach:previous", "reach:due", NULL), 0);
         const char *info = redis_server_ask(&server, "INFO", "memory", NULL);
         used[round] = strtoll(strstr(info, "used_memory_dataset:") + 20, NULL, 10);
