@@ -239,11 +239,27 @@ static bool pick_with_room(struct gateways *g, const struct gateways_wish *wish,
     return pick_turn(g, wish, index_r);
 }
 
+static bool hold_for(const struct gateways *g, size_t index, struct gateways_choice *choice) {
+    choice->index = index;
+    (void)snprintf(choice->why, sizeof choice->why, "waiting for room at gateway %.64s", gateways_name(g, index));
+    return true;
+}
+
+/* The one that may know the message already works, and is only full: worth waiting for, since any other would make a second copy of it. */
+static bool hold_to_stay(const struct gateways *g, const struct gateways_wish *wish, struct gateways_choice *choice) {
+    for (size_t i = 0; i < g->n; i++) {
+        const struct open_gateway *item = &g->items[i];
+        if (is_named(item, wish->stay) && is_candidate(item, wish) && works(item) && gateways_room(item, wish->urgent) == 0) {
+            return hold_for(g, i, choice);
+        }
+    }
+    return false;
+}
+
 /* Whom to hold it for: one that works, or one that this worker is about to probe. */
 static bool pick_to_hold(struct gateways *g, const struct gateways_wish *wish, struct gateways_choice *choice) {
     if (fill_slots(g, wish, false) > 0 && pick_turn(g, wish, &choice->index)) {
-        (void)snprintf(choice->why, sizeof choice->why, "waiting for room at gateway %.64s", gateways_name(g, choice->index));
-        return true;
+        return hold_for(g, choice->index, choice);
     }
     for (size_t i = 0; i < g->n; i++) {
         if (is_candidate(&g->items[i], wish) && g->items[i].claiming) {
@@ -303,6 +319,9 @@ enum gateways_pick gateways_pick(struct gateways *g, const struct gateways_wish 
     if (!any) {
         (void)no_candidate(wish, err);
         return PICK_NONE;
+    }
+    if (hold_to_stay(g, wish, choice)) {
+        return PICK_HOLD;
     }
     if (pick_with_room(g, wish, &choice->index)) {
         take(&g->items[choice->index], choice);

@@ -164,7 +164,9 @@ static void a_broken_gateway_gets_nothing_and_the_reserve_serves_only_when_all_a
 static void a_message_in_doubt_stays_and_one_that_failed_goes_elsewhere(void **state) {
     (void)state;
     struct house house;
-    HOUSE(&house, usual("a", 1), usual("b", 9));
+    struct gateway_settings a = usual("a", 1);
+    a.in_flight_max = 40;
+    HOUSE(&house, a, usual("b", 9));
     const struct gateways_wish stay = {.stay = "a"};
     const struct gateways_wish avoid = {.avoid = "b"};
     for (int i = 0; i < 20; i++) {
@@ -172,6 +174,13 @@ static void a_message_in_doubt_stays_and_one_that_failed_goes_elsewhere(void **s
         assert_int_equal(take(&house, &avoid), 0);
     }
     struct gateways_choice choice;
+    assert_int_equal(pick(&house, &stay, &choice), PICK_HOLD); /* full: any other would make a second message of it */
+    assert_int_equal(choice.index, 0);
+    assert_int_equal(take(&house, &avoid), 1); /* what has only failed goes where there is room */
+    for (int i = 0; i < 3; i++) {
+        end(&house, 0, OUTCOME_RETRY, BLAME_GATEWAY, 1);
+    }
+    assert_int_equal(take(&house, &stay), 1); /* broken: there is nothing to wait for */
     const struct gateways_wish nobody = {.wanted = "nobody"};
     assert_int_equal(pick(&house, &nobody, &choice), PICK_NONE);
     house_fini(&house);
