@@ -25,6 +25,7 @@ import sys
 data = open(sys.argv[1], "rb").read()
 open(sys.argv[1], "wb").write(data[:data.rindex(b"HINCRBY") + 3])
 CUT
+    cp -r "$AOF" "$T/torn"
     deploy/redis-mend-aof.sh "$AOF" >"$T/mended"
     equal 1 "$(grep -c MULTI "$FILE")" "transactions that begin in the file"
     equal 1 "$(grep -c EXEC "$FILE")" "transactions that end in it"
@@ -52,6 +53,20 @@ it_leaves_whole_files_and_damaged_ones_alone() {
     deploy/redis-mend-aof.sh "$AOF" >"$T/mended"
     equal "$before" "$(sha256sum "$FILE")" "a damaged file"
     deploy/redis-mend-aof.sh "$T/nowhere" >"$T/mended"
+}
+
+it_is_done_by_standalone_too() {
+    local file=$T/alone/appendonlydir/appendonly.aof.1.incr.aof
+    mkdir -m 700 "$T/alone"
+    cp -r "$T/torn" "$T/alone/appendonlydir"
+    equal 2 "$(grep -c MULTI "$file")" "transactions that begin in the torn file"
+    equal 1 "$(grep -c EXEC "$file")" "transactions that end in it"
+    SMTP_PORT=$(free_port)
+    mail_only >"$T/reachd.yaml"
+    start_reachd --config "$T/reachd.yaml" --standalone "$T/alone"
+    stop reachd
+    equal "$(grep -c '^MULTI' "$file")" "$(grep -c '^EXEC' "$file")" "transactions that begin and that end"
+    grep -q 'Successfully truncated' "$T/alone/redis.log" || fail "not mended: $(cat "$T/alone/redis.log")"
 }
 
 run_cases
