@@ -39,6 +39,7 @@ find base queue channels templates dispatcher cli -name '*.[ch]' -print0 | sort 
         sub(/^[^"]*"/, "", header)
         sub(/".*/, "", header)
         if (header == "queue_scripts.h" && room_of(FILENAME) == "queue") next
+        if (header == "mend_aof.h" && FILENAME == "dispatcher/standalone.c") next
         if (header !~ /\//) complain("\"" header "\" is not written from the top (room/file.h)")
         else if (index(" " may[room_of(FILENAME)] " ", " " room_of(header) " ") == 0)
             complain(room_of(FILENAME) " may not include " header)
