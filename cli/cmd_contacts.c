@@ -1,11 +1,13 @@
 /* contacts import: a file of customers into the contact book.
  *
  * NDJSON or CSV (csv_customers.h), told by the file's name or --format. A line that cannot be used goes to a reject file with its
- * number, the member at fault and the reason, and the rest goes on. Nothing is ever deleted: what a customer's entry no longer lists
- * has vanished upstream, is marked so and stays usable; with --complete that is also said of customers whom the file does not list.
+ * number, the member at fault and the reason, and the rest goes on; so does a contact point whose address cannot be valid, and the rest of
+ * its customer goes on, as reachd and a preflight judge a customer on the rest. Nothing is ever deleted: what a customer's entry no longer
+ * lists has vanished upstream, is marked so and stays usable; with --complete that is also said of customers whom the file does not list.
  *
  * After every batch a note beside the file says how far the import has come. An import that was interrupted goes on from there with
- * --resume; starting again from the beginning is always right as well, only slower.
+ * --resume; starting again from the beginning is always right as well, only slower. What was rejected behind that place is taken back out
+ * of the reject file when it goes on, since it will be met again.
  *
  * Exit codes: 1 where a line was rejected, 5 where Redis was lost. Does not: delete. */
 #include "base/clock.h"
@@ -44,9 +46,11 @@ struct intake {
     uint64_t row_offset; /* CSV: where the row being read begins; a quoted field may span lines */
     uint64_t row_line;   /* lines before it */
     FILE *rejects;       /* opened at the first reject */
+    off_t rejects_size;  /* of the file as the import that is resumed left it */
     char *rejects_path;
     char *note_path;
-    uint64_t n_rejected;
+    uint64_t n_rejected; /* customers */
+    uint64_t n_bad_contacts;
     uint64_t n_lookalikes;
     int64_t shown_at_ms;
     int64_t began_at_ms;
@@ -82,9 +86,8 @@ static void progress(struct intake *in, bool last) {
 /* ---- rejects ------------------------------------------------------------------------------------------------------------ */
 
 /* Writes the fault down. The file holds what came in and is for its owner only. 0, or -1 with *err. */
-static int reject(struct intake *in, uint64_t number, const struct line *line, const struct err *fault, struct err *err) {
-    in->n_rejected++;
-    if (in->n_rejected <= 20) {
+static int write_reject(struct intake *in, uint64_t number, const struct line *line, const struct err *fault, struct err *err) {
+    if (in->n_rejected + in->n_bad_contacts <= 20) {
         ctl_say("%s:%llu: %s%s%s", in->path, (unsigned long long)number, fault->member, fault->member[0] == '\0' ? "" : ": ", fault->text);
     }
     if (in->rejects == NULL) {
@@ -107,17 +110,62 @@ static int reject(struct intake *in, uint64_t number, const struct line *line, c
     return failed == 0 ? 0 : err_system(err, in->rejects_path);
 }
 
+static int reject(struct intake *in, uint64_t number, const struct line *line, const struct err *fault, struct err *err) {
+    in->n_rejected++;
+    return write_reject(in, number, line, fault, err);
+}
+
+/* Takes out of a customer the contact points whose addresses cannot be valid. 0, or -1 with *err. */
+static int reject_bad_contacts(struct intake *in, struct customer *customer, uint64_t number, const struct line *line, struct err *err) {
+    struct contact *contacts = arena_array(import_arena(&in->import), customer->n_contacts, sizeof *contacts);
+    size_t n = 0;
+    if (contacts == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < customer->n_contacts; i++) {
+        struct err why;
+        struct err fault;
+        char member[48];
+        if (job_check_address(in->import.rules, customer->contacts[i].channel, customer->contacts[i].address, &why) == 0) {
+            contacts[n++] = customer->contacts[i];
+            continue;
+        }
+        in->n_bad_contacts++;
+        (void)snprintf(member, sizeof member, "contacts[%zu].address", i);
+        (void)err_member(&fault, member, "%s", why.text);
+        if (write_reject(in, number, line, &fault, err) < 0) {
+            return -1;
+        }
+    }
+    customer->contacts = contacts;
+    customer->n_contacts = n;
+    return 0;
+}
+
 /* ---- the note beside the file ------------------------------------------------------------------------------------------- */
 
 /* Everything up to in->offset is in the book. A note that cannot be written costs only the chance to resume. */
 static void write_note(struct intake *in) {
+    struct stat rejects = {.st_size = in->rejects_size};
+    if (in->rejects != NULL && (fflush(in->rejects) != 0 || fstat(fileno(in->rejects), &rejects) < 0)) {
+        return;
+    }
     FILE *file = fopen(in->note_path, "we");
     if (file != NULL) {
-        (void)fprintf(file, "%llu %llu %llu %lld %lld %lld\n", (unsigned long long)in->offset, (unsigned long long)in->line,
-                      (unsigned long long)in->n_rejected, (long long)in->st.st_size, (long long)in->st.st_mtim.tv_sec,
-                      (long long)in->import.now_ms);
+        (void)fprintf(file, "%llu %llu %llu %llu %lld %lld %lld %lld\n", (unsigned long long)in->offset, (unsigned long long)in->line,
+                      (unsigned long long)in->n_rejected, (unsigned long long)in->n_bad_contacts, (long long)rejects.st_size,
+                      (long long)in->st.st_size, (long long)in->st.st_mtim.tv_sec, (long long)in->import.now_ms);
         (void)fclose(file);
     }
+}
+
+/* What was rejected behind the note will be met again. A file that somebody has taken away or shortened is theirs. 0, or -1 with *err. */
+static int cut_rejects(const struct intake *in, struct err *err) {
+    struct stat st;
+    if (stat(in->rejects_path, &st) < 0) {
+        return errno == ENOENT ? 0 : err_system(err, in->rejects_path);
+    }
+    return st.st_size <= in->rejects_size || truncate(in->rejects_path, in->rejects_size) == 0 ? 0 : err_system(err, in->rejects_path);
 }
 
 /* Takes up an interrupted import of the same file. 0, or -1 with *err where there is none. */
@@ -125,6 +173,8 @@ static int read_note(struct intake *in, struct err *err) {
     unsigned long long offset = 0;
     unsigned long long line = 0;
     unsigned long long rejected = 0;
+    unsigned long long bad_contacts = 0;
+    long long rejects_size = 0;
     long long size = 0;
     long long changed = 0;
     long long now_ms = 0;
@@ -132,16 +182,19 @@ static int read_note(struct intake *in, struct err *err) {
     if (file == NULL) {
         return err_set(err, ERR_UNKNOWN, "there is nothing to resume (%s: %s)", in->note_path, strerror(errno));
     }
-    int n = fscanf(file, "%llu %llu %llu %lld %lld %lld", &offset, &line, &rejected, &size, &changed, &now_ms);
+    int n = fscanf(file, "%llu %llu %llu %llu %lld %lld %lld %lld", &offset, &line, &rejected, &bad_contacts, &rejects_size, &size,
+                   &changed, &now_ms);
     (void)fclose(file);
-    if (n != 6 || size != in->st.st_size || changed != in->st.st_mtim.tv_sec || offset > (unsigned long long)size) {
+    if (n != 8 || size != in->st.st_size || changed != in->st.st_mtim.tv_sec || offset > (unsigned long long)size) {
         return err_set(err, ERR_CONFLICT, "%s has changed since: import it from the beginning, without --resume", in->path);
     }
     in->offset = offset;
     in->line = line;
     in->n_rejected = rejected;
+    in->n_bad_contacts = bad_contacts;
+    in->rejects_size = (off_t)rejects_size;
     in->import.now_ms = now_ms;
-    return 0;
+    return cut_rejects(in, err);
 }
 
 /* ---- customers ---------------------------------------------------------------------------------------------------------- */
@@ -169,8 +222,11 @@ static int take_object(struct intake *in, json_t *object, uint64_t number, const
     struct err fault;
     struct book_entry copy;
     struct buf packed = BUF_INIT;
-    if (job_read_customer(object, in->import.rules, arena, &job, &fault) < 0) {
+    if (job_read_customer(object, NULL, arena, &job, &fault) < 0) {
         return fault.code == ERR_MEMORY ? err_no_memory(err) : reject(in, number, line, &fault, err);
+    }
+    if (reject_bad_contacts(in, &job.customer, number, line, err) < 0) {
+        return -1;
     }
     warn_of_lookalikes(in, &job.customer, number);
     struct book_entry entry = {.customer = job.customer, .attributes = job.attributes};
@@ -335,13 +391,16 @@ static enum ctl_exit report(const struct intake *in, bool complete) {
     const struct import *import = &in->import;
     bool skipped = complete && in->n_rejected > 0;
     if (in->ctl->globals.json) {
-        return output_json(json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "new", (json_int_t)import->n_new, "changed",
-                                     (json_int_t)import->n_changed, "unchanged", (json_int_t)import->n_same, "rejected",
-                                     (json_int_t)in->n_rejected, "vanished", (json_int_t)import->n_vanished, "lookalikes",
-                                     (json_int_t)in->n_lookalikes, "complete", complete && !skipped));
+        return output_json(json_pack(
+            "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "new", (json_int_t)import->n_new, "changed", (json_int_t)import->n_changed, "unchanged",
+            (json_int_t)import->n_same, "rejected", (json_int_t)in->n_rejected, "rejected_contacts", (json_int_t)in->n_bad_contacts,
+            "vanished", (json_int_t)import->n_vanished, "lookalikes", (json_int_t)in->n_lookalikes, "complete", complete && !skipped));
     }
     ctl_say("%llu new, %llu changed, %llu unchanged, %llu rejected", (unsigned long long)import->n_new,
             (unsigned long long)import->n_changed, (unsigned long long)import->n_same, (unsigned long long)in->n_rejected);
+    if (in->n_bad_contacts > 0) {
+        ctl_say("%llu contact points were rejected, and the rest of their customers was taken", (unsigned long long)in->n_bad_contacts);
+    }
     if (in->n_lookalikes > 0) {
         ctl_say("%llu addresses look like others and are not: somebody should look at them", (unsigned long long)in->n_lookalikes);
     }
@@ -383,13 +442,13 @@ enum ctl_exit contacts_import_run(struct ctl *ctl, const struct call *call) {
         (void)unlink(in.note_path);
         wait_for_next_second(&in);
         code = report(&in, complete);
-        code = code == CTL_DONE && in.n_rejected > 0 ? CTL_FAILED : code;
+        code = code == CTL_DONE && in.n_rejected + in.n_bad_contacts > 0 ? CTL_FAILED : code;
     }
     if (in.rejects != NULL && fclose(in.rejects) != 0 && code == CTL_DONE) {
         code = CTL_FAILED;
     }
-    if (in.n_rejected > 0) {
-        ctl_say("the rejected lines are in %s", in.rejects_path);
+    if (in.n_rejected + in.n_bad_contacts > 0) {
+        ctl_say("what was rejected is in %s", in.rejects_path);
     }
     intake_fini(&in);
     return code;

@@ -68,11 +68,10 @@ static int read_list(struct reader *r, struct json_in *in, const char *name, enu
 
 /* ---- contact points ------------------------------------------------------------------------------------------------ */
 
-/* Whether an address has the form its channel needs; on failure the reason is in *why. */
-static int check_address(const struct reader *r, enum channel_id channel, const char *address, struct err *why) {
+int job_check_address(const struct mailbox_rules *rules, enum channel_id channel, const char *address, struct err *why) {
     char canonical[MAILBOX_MAX];
     switch (channel_traits(channel)->address) {
-    case ADDRESS_MAILBOX: return mailbox_canon(r->rules, address, canonical, why);
+    case ADDRESS_MAILBOX: return mailbox_canon(rules, address, canonical, why);
     case ADDRESS_E164: return phone_check(address, why);
     case ADDRESS_TOKEN:
     case ADDRESS_LOGIN: return 0;
@@ -91,7 +90,7 @@ static void read_contact_head(struct reader *r, struct json_in *in, struct conta
         return;
     }
     struct err why;
-    if (r->rules != NULL && check_address(r, contact->channel, contact->address, &why) < 0) {
+    if (r->rules != NULL && job_check_address(r->rules, contact->channel, contact->address, &why) < 0) {
         (void)json_in_fail(in, "address", "%s", why.text);
     }
 }

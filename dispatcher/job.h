@@ -36,6 +36,9 @@ int job_parse(const char *text, size_t len, const struct mailbox_rules *rules, s
 
 void job_document_fini(struct job_document *document);
 
+/* Whether an address has the form that its channel needs. 0, or -1 with the reason in *why. */
+int job_check_address(const struct mailbox_rules *rules, enum channel_id channel, const char *address, struct err *why);
+
 /* Reads one customer object (line of a contacts file) into job->customer and job->attributes. Strings are borrowed from `value`;
  * lists live in `arena`. `rules` NULL: the addresses are not looked at. 0, or -1 with *err naming the member ("contacts[2].address"). */
 int job_read_customer(json_t *value, const struct mailbox_rules *rules, struct arena *arena, struct job *job, struct err *err);

@@ -88,22 +88,3 @@ void clearance_decide(const struct clearance_question *q, struct clearance_answe
 bool clearance_covers(int64_t granted_at_ms, int64_t expires_at_ms, int64_t at_ms) {
     return granted_at_ms > 0 && granted_at_ms <= at_ms && at_ms < expires_at_ms;
 }
-
-void release_decide(const struct release_question *q, struct release_answer *answer) {
-    *answer = (struct release_answer){.granted = false};
-    if (!q->complete) {
-        say(answer->reason, "what is open for this customer could not be read");
-    } else if (q->notices > 0) {
-        say(answer->reason, "a notice to this customer is open");
-    } else if (q->campaigns_waiting > 0) {
-        say(answer->reason, "a campaign that will write to this customer has not begun");
-    } else if (q->holds > 0) {
-        say(answer->reason, "an account of this customer is held");
-    } else if (q->desk_cases > 0) {
-        say(answer->reason, "a desk case of this customer is open");
-    } else {
-        answer->granted = true;
-        answer->expires_at_ms = expiry(q->now_ms, q->valid_ms);
-        say(answer->reason, "nothing is open");
-    }
-}

@@ -1,6 +1,7 @@
-/* clearance: may this account be disabled now, may this customer's contact data be deleted now. Pure.
+/* clearance: may this account be disabled now. Pure. (Whether contact data may be deleted depends on nothing but what is open in Redis, and
+ * is decided there, in the step that closes something: lua/common.lua.)
  *
- * Both fail closed: the answer is no unless everything that is asked for is there. A clearance that was granted is withdrawn by asking
+ * It fails closed: the answer is no unless everything that is asked for is there. A clearance that was granted is withdrawn by asking
  * again: whenever a receipt comes, a contact point changes or another notice speaks of the account, the same question is put with
  * what is known then, and anything but CLEARANCE_GRANT takes it back. */
 #ifndef REACH_CORE_CLEARANCE_H
@@ -44,25 +45,5 @@ void clearance_decide(const struct clearance_question *question, struct clearanc
 
 /* Whether a record granted_at..expires_at (0, 0: there is none) allows an account to have been disabled at `at_ms`. */
 bool clearance_covers(int64_t granted_at_ms, int64_t expires_at_ms, int64_t at_ms);
-
-/* What is open for a customer. */
-struct release_question {
-    bool complete;            /* everything below was read without an error */
-    size_t notices;           /* not in a terminal state */
-    size_t campaigns_waiting; /* that will write to them and have not begun to */
-    size_t holds;
-    size_t desk_cases;
-    int64_t now_ms;
-    int64_t valid_ms; /* how long a release lasts */
-};
-
-struct release_answer {
-    bool granted;
-    int64_t expires_at_ms;
-    char reason[160];
-};
-
-/* Decides whether a customer's contact data may be deleted. */
-void release_decide(const struct release_question *question, struct release_answer *answer);
 
 #endif
