@@ -100,7 +100,8 @@ int store_allowed(struct store *store, const char *const *keys, size_t n, bool *
 json_t *store_dead(struct store *store, size_t count, struct err *err);
 
 /* Recounts every record (the auditor): object {records, states{...}, counted{...}, unaccounted, unreadable, still, ids[...]}:
- * `still` tells whether nothing changed meanwhile, `ids` are notices that are named somewhere but have no record, at most 1,000. */
+ * `still` tells whether what was compared is of one moment, `ids` are notices that are named somewhere but have no record, or whose record
+ * contradicts itself, at most 1,000. */
 json_t *store_audit(struct store *store, struct err *err);
 
 #endif

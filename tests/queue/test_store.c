@@ -254,6 +254,28 @@ static void a_state_changed_by_hand_is_found_by_the_audit(void **state) {
     json_t *audit = store_audit(store, &err);
     assert_int_equal(json_integer_value(json_object_get(audit, "unaccounted")), 1);
     json_decref(audit);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:audit", NULL), 0);
+    assert_int_equal(redis_server_number(&server, "HSET", "reach:audit", " by", "reachd", NULL),
+                     1); /* reachd is counting: the walk has to do */
+    audit = store_audit(store, &err);
+    assert_int_equal(json_integer_value(json_object_get(audit, "unaccounted")), 1);
+    json_decref(audit);
+}
+
+static void a_record_that_says_two_states_is_named(void **state) {
+    (void)state;
+    struct queue_change change = kit_change(&kit, "two", 0, NOTICE_REACHED);
+    change.record = "{\"s\":\"R\"}";
+    kit_apply(&kit, &change, 1);
+    char text[64];
+    (void)snprintf(text, sizeof text, "E%s", redis_server_ask(&server, "HGET", "reach:notices", "two", NULL) + 1);
+    assert_int_equal(redis_server_number(&server, "HSET", "reach:notices", "two", text, NULL), 0);
+    json_t *audit = store_audit(store, &err);
+    assert_int_equal(json_integer_value(json_object_get(audit, "unaccounted")), 1); /* from one final state to another */
+    assert_int_equal(json_array_size(json_object_get(audit, "ids")), 1);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(audit, "ids"), 0)), "two");
+    assert_true(json_is_true(json_object_get(audit, "still")));
+    json_decref(audit);
 }
 
 static int note_customer(void *ctx, const char *customer, const char *text, size_t len) {
@@ -378,6 +400,7 @@ int main(void) {
         TEST(a_record_deleted_by_hand_is_unaccounted_and_named),
         TEST(a_counter_changed_by_hand_is_unaccounted),
         TEST(a_state_changed_by_hand_is_found_by_the_audit),
+        TEST(a_record_that_says_two_states_is_named),
         TEST(an_entry_of_the_book_is_written_only_over_the_one_that_was_seen),
         TEST(only_a_record_that_says_enough_and_is_not_over_allows),
         TEST(a_clearance_ends_in_its_very_second),
