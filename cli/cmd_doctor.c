@@ -133,7 +133,8 @@ static void look_at_records(struct doctor *doctor, struct store *store) {
     const json_t *ids = json_object_get(audit, "ids");
     for (size_t i = 0; i < json_array_size(ids); i++) {
         const char *id = json_string_value(json_array_get(ids, i));
-        (void)snprintf(text, sizeof text, "%s is named by others but its record is gone, cannot be read or says two states", id == NULL ? "?" : id);
+        (void)snprintf(text, sizeof text, "%s is named by others but its record is gone, cannot be read or says two states",
+                       id == NULL ? "?" : id);
         finding(doctor, "notice", false, text);
     }
     json_decref(audit);

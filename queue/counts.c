@@ -38,13 +38,13 @@ void counts_take(const redisReply *reply, struct counts *counts, json_t *counter
     }
 }
 
-int64_t counts_off_by(int64_t a, int64_t b) {
+static int64_t off_by(int64_t a, int64_t b) {
     return a < b ? b - a : a - b;
 }
 
 int64_t counts_unaccounted(const struct counts *counts, int64_t records) {
     struct sums sums = counts_sum(counts->states);
-    return counts_off_by(counts->accepted, sums.all) + counts_off_by(records + counts->retired, sums.held);
+    return off_by(counts->accepted, sums.all) + off_by(records + counts->retired, sums.held);
 }
 
 void counts_compare(const struct counts *counts, const int64_t records[NOTICE_STATE_COUNT], int64_t off_r[NOTICE_STATE_COUNT]) {

@@ -22,9 +22,6 @@ struct sums counts_sum(const int64_t states[NOTICE_STATE_COUNT]);
 /* Reads the answer to HGETALL counters. `counters` (may be NULL) is given the free ones by their names. */
 void counts_take(const redisReply *reply, struct counts *counts, json_t *counters);
 
-/* How far two numbers are apart. */
-int64_t counts_off_by(int64_t a, int64_t b);
-
 /* How many notices the counters and `records` (number of records in Redis) cannot account for. */
 int64_t counts_unaccounted(const struct counts *counts, int64_t records);
 

@@ -1,10 +1,10 @@
 /* store_audit: the auditor. Recounts every record and compares with the counters; names what is missing.
  *
- * Each notice is named somewhere beside its record: by its customer's chain (last, previous), by the due set, by a kept
- * job. A name without a record is a notice that somebody deleted. The walk is by cursor while reachd goes on working;
- * the states are counted by lua/recount.lua, which sees all records as they were at one moment. Where that cannot be had (reachd is at it
- * itself, or this role may not), they are counted in the walk, and a difference counts only where the counters stood still meanwhile
- * (`still`). `unaccounted` also compares the counters with the number of records in one atomic look, which is exact at any time.
+ * Each notice is named somewhere beside its record: by its customer's chain (last, previous), by the due set, by a kept job. A name without
+ * a record is a notice that somebody deleted. The walk is by cursor while reachd goes on working; the states are counted by
+ * lua/recount.lua, which sees all records as they were at one moment. Where that cannot be had (reachd is at it itself, or this role may
+ * not), they are counted in the walk, and a difference counts only where the counters stood still meanwhile (`still`). `unaccounted` also
+ * compares the counters with the number of records in one atomic look, which is exact at any time.
  *
  * Fails: ERR_REDIS. Does not: mend anything. Memory: the ids of all notices for the time of the call. */
 #include "queue/store_inside.h"
@@ -191,6 +191,9 @@ json_t *store_audit(struct store *store, struct err *err) {
     bool still = memcmp(&before, &after, sizeof before) == 0;
     if (recount_states(store, audit.states, &after, off)) {
         still = true;
+        if (counts_wrong(off) != 0) { /* a table that shrinks may show a record twice */
+            (void)recount_states(store, audit.states, &after, off);
+        }
     } else if (still) {
         counts_compare(&after, audit.states, off);
     }
