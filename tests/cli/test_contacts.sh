@@ -196,7 +196,7 @@ it_goes_on_where_it_was_interrupted() {
     "$PYTHON" -c 'for i in range(60000): print("{\"id\":\"R%d\",\"contacts\":[{\"channel\":\"email\",\"address\":\"r%d@example.org\"}%s]}%s" % (i, i, ",{\"channel\":\"sms\",\"address\":\"1\"}" if i % 7 == 0 else "", "\n{}" if i % 11 == 0 else ""))' >"$T/many.ndjson"
     "$B/reachctl" --config "$CONFIG" contacts import "$T/many.ndjson" 2>"$T/err" &
     local pid=$!
-    wait_until 20 "the import has begun" test -s "$T/many.ndjson.import"
+    wait_until 60 "the import has begun" test -s "$T/many.ndjson.import"
     kill -TERM "$pid"
     wait "$pid" || status=$?
     equal 1 "$status" "interrupted"
@@ -216,7 +216,7 @@ it_goes_on_in_the_middle_of_a_spreadsheet() {
 for i in range(60000): print("Q%d,email,q%d@example.org\nQ%d,sms,+4416%08d" % (i, i, i, i))' >"$T/many.csv"
     "$B/reachctl" --config "$CONFIG" contacts import "$T/many.csv" 2>"$T/err" &
     local pid=$!
-    wait_until 20 "the import has begun" test -s "$T/many.csv.import"
+    wait_until 60 "the import has begun" test -s "$T/many.csv.import"
     kill -TERM "$pid"
     wait "$pid" || status=$?
     equal 1 "$status" "interrupted"

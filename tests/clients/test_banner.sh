@@ -48,12 +48,12 @@ routes:
 YAML
     start_reachd --config "$CONFIG"
     start website env PORT=0 node "$TOP/docs/examples/banner/server.js" "unix:$REDIS_SOCK" "$T/login-key"
-    wait_until 20 'the website is up' grep -q '^http' "$T/website.log"
+    wait_until 60 'the website is up' grep -q '^http' "$T/website.log"
 }
 
 it_writes_records_that_obey_their_schemas() {
     job b1 ada en-GB 'Ada <b>{{x}}</b> Lovelace'
-    wait_until 20 'the banner is there' shows ada b1
+    wait_until 60 'the banner is there' shows ada b1
     banner ada | has_schema banner
     login_banner ada@walton.example | has_schema login-banner
     [ "$(rcli PTTL 'reach:banner:{ada}')" -gt 0 ] || fail 'the banner has no end'
@@ -73,43 +73,43 @@ it_is_seen_in_a_real_browser_and_the_notice_is_reached() {
     mkdir -p "$shots"
     state_is b1 stranded || fail "before it was seen: $(state_of b1)"
     job b2 amal ar 'أمل'
-    wait_until 20 'the Arabic banner is there' shows amal b2
+    wait_until 60 'the Arabic banner is there' shows amal b2
     node "$TOP/tests/clients/check_banner.js" "$(head -1 "$T/website.log")" "$shots" "$(command -v chromium)" || fail 'the page is not as it should be'
-    wait_until 20 'the notice is reached' state_is b1 reached
+    wait_until 60 'the notice is reached' state_is b1 reached
     contains "$(ctl --json notice show b1 | json - '[l["what"] for l in d["timeline"]]')" seen 'the timeline'
 }
 
 it_is_gone_once_it_was_put_away() {
-    wait_until 20 'the banner of the other customer is gone' no_banner amal
-    wait_until 20 'the other notice is reached' state_is b2 reached
+    wait_until 60 'the banner of the other customer is gone' no_banner amal
+    wait_until 60 'the other notice is reached' state_is b2 reached
     shows ada b1 || fail 'the banner that was only seen is gone'
 }
 
 it_goes_when_the_customer_acts_also_after_it_was_seen() {
     control '{"v":1,"type":"resolve","id":"r1","notice":"b1"}'
-    wait_until 20 'the banner is gone' no_banner ada
+    wait_until 60 'the banner is gone' no_banner ada
     equal reached "$(state_of b1)" 'the end of the notice stays'
 }
 
 it_shows_the_most_severe_of_two_and_then_the_other() {
     job c1 bo en Bo add-a-contact
-    wait_until 20 'the first banner' shows bo c1
+    wait_until 60 'the first banner' shows bo c1
     job c2 bo en Bo
-    wait_until 20 'the more severe one' shows bo c2
+    wait_until 60 'the more severe one' shows bo c2
     equal c1 "$(banner bo | json - 'd["others"][0]["notice"]')" 'behind it'
     banner bo | has_schema banner
     login_banner bo@walton.example | has_schema login-banner
     control '{"v":1,"type":"cancel","id":"x2","notice":"c2"}'
-    wait_until 20 'the first one again' shows bo c1
+    wait_until 60 'the first one again' shows bo c1
     control '{"v":1,"type":"resolve","id":"x1","customer":{"id":"bo"}}'
-    wait_until 20 'none' no_banner bo
+    wait_until 60 'none' no_banner bo
 }
 
 it_believes_no_receipt_about_another_customer() {
     job d1 cid en Cid
-    wait_until 20 'the banner' shows cid d1
+    wait_until 60 'the banner' shows cid d1
     rcli XADD reach:receipts '*' receipt '{"v":1,"notice":"d1","customer":"mallory","status":"seen"}' >"$T/xadd"
-    wait_until 20 'it is a dead letter' in_dead "another customer"
+    wait_until 60 'it is a dead letter' in_dead "another customer"
     equal stranded "$(state_of d1)" 'state'
 }
 
@@ -117,23 +117,23 @@ it_believes_no_receipt_about_another_customer() {
 it_takes_a_new_login_key_with_a_reload() {
     local old=$KEY
     job e1 eli en Eli
-    wait_until 20 'the banner of the old key' shows eli e1
+    wait_until 60 'the banner of the old key' shows eli e1
     KEY='another key of the test, at least 32 bytes'
     printf '%s\n' "$KEY" >"$T/login-key"
     kill -HUP "${PID[reachd]}"
-    wait_until 20 'it has reloaded' grep -q 'have their new settings' "$T/reachd.log"
+    wait_until 60 'it has reloaded' grep -q 'have their new settings' "$T/reachd.log"
     job f1 fay en Fay
-    wait_until 20 'the banner' shows fay f1
+    wait_until 60 'the banner' shows fay f1
     login_banner fay@walton.example | has_schema login-banner
     equal '' "$(login_banner eli@walton.example)" 'under the new key'
     KEY=$old
     equal '' "$(login_banner fay@walton.example)" 'under the old key'
     login_banner eli@walton.example | has_schema login-banner
     control '{"v":1,"type":"cancel","id":"x3","notice":"e1"}'
-    wait_until 20 'it goes, under the old key too' no_banner eli
+    wait_until 60 'it goes, under the old key too' no_banner eli
     chmod 644 "$T/login-key"
     kill -HUP "${PID[reachd]}"
-    wait_until 20 'a key that others can read' grep -q 'configuration is refused.*login-key' "$T/reachd.log"
+    wait_until 60 'a key that others can read' grep -q 'configuration is refused.*login-key' "$T/reachd.log"
 }
 in_dead() { rcli XREVRANGE reach:dead + - COUNT 1 | grep -q "$1"; }
 

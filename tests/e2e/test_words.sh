@@ -50,14 +50,14 @@ it_prepares() {
 }
 
 it_shows_what_is_counted_from_the_start() {
-    wait_until 10 'both counters are there' counters_are '[0, 0]'
+    wait_until 60 'both counters are there' counters_are '[0, 0]'
 }
 counters_are() { [ "$(ctl --json status | json - "[d['counters'].get('templates.' + name) for name in ('live', 'refused')]")" = "$1" ]; }
 
 it_makes_a_sent_mail_again_byte_for_byte() {
     { job ada; job aml ar; job jean fr-FR; } >"$T/jobs"
     push "$T/jobs"
-    wait_until 30 'all are reached' finished 3
+    wait_until 60 'all are reached' finished 3
     same_bytes ada
     same_bytes aml
     same_bytes jean
@@ -83,7 +83,7 @@ it_makes_no_mail_that_would_come_from_another_sender() {
 it_lets_another_version_go_live_and_tells_it() {
     OLD=$(versions 'live["version"]')
     sed -i 's/^subject: .*/subject: "A new subject of {{company}}"/' "$WORDS"/mail-password-disabled/en/email.md
-    wait_until 20 'a version goes live' counter_is templates.live 1
+    wait_until 60 'a version goes live' counter_is templates.live 1
     NEW=$(versions 'live["version"]')
     [ "$OLD" != "$NEW" ] || fail 'the version is the same'
     equal "$NEW $OLD" "$(events '"%s %s" % (d[-1]["version"], d[-1]["previous"])')" 'the event'
@@ -93,7 +93,7 @@ it_lets_another_version_go_live_and_tells_it() {
 it_counts_where_each_version_is_in_use() {
     job bea >"$T/jobs"
     push "$T/jobs"
-    wait_until 30 'bea is reached' state_is bea reached
+    wait_until 60 'bea is reached' state_is bea reached
     contains "$(stored bea)" 'Subject: A new subject of Walton' 'the new words'
     equal '1 0' "$(versions '"%d %d" % (live["finished"], live["in_flight"])')" 'new version'
     equal '3 0' "$(versions "['%d %d' % (x['finished'], x['in_flight']) for x in v if x['version'] == '$OLD'][0]")" 'old version'
@@ -109,13 +109,13 @@ it_moves_a_notice_in_flight_to_the_version_of_its_next_message() {
     job cleo en-GB ',{"channel":"sms","address":"+441632960001"}' >"$T/jobs"
     peer_rules '{"rules":[{"phase":"rcpt","recipient":"cleo@*","action":"reply","code":550,"text":"5.1.1 no"}]}'
     push "$T/jobs"
-    wait_until 30 'cleo waits for the SMS to be delivered' state_is cleo sent
+    wait_until 60 'cleo waits for the SMS to be delivered' state_is cleo sent
     equal '1 1' "$(versions '"%d %d" % (live["finished"], live["in_flight"])')" 'one in flight'
     ctl template render cleo >"$T/again" || fail 'an SMS of a notice in flight cannot be made again'
     equal "$(peer_index '[l["file"] for l in d if l["channel"] == "sms"][-1]' | xargs -I{} cat "$PEER_DIR/{}" | json - 'd["body"]["text"] if isinstance(d["body"], dict) else __import__("json").loads(d["body"])["text"]')" \
         "$(cat "$T/again")" 'the SMS'
     rcli XADD reach:receipts '*' receipt '{"v":1,"notice":"cleo","status":"delivered"}' >"$T/xadd"
-    wait_until 30 'cleo is reached' state_is cleo reached
+    wait_until 60 'cleo is reached' state_is cleo reached
     equal '2 0' "$(versions '"%d %d" % (live["finished"], live["in_flight"])')" 'none in flight'
     peer_rules '{"rules":[]}'
 }
@@ -131,7 +131,7 @@ it_loses_no_message_when_a_template_becomes_garbage_while_a_campaign_runs() {
         rm -f "$WORDS/mail-password-disabled/de/email.md"
         finished $((before + i * 20)) || true
     done
-    wait_until 20 'the garbage is refused' refused_some
+    wait_until 60 'the garbage is refused' refused_some
     wait_until 60 'the whole campaign is reached' finished $((before + 400))
     equal "400" "$(peer_index 'len({l["recipient"] for l in d if l["recipient"].startswith("camp-")})')" 'mails'
     equal 0 "$(ctl --json status | json - 'd["dead"]')" 'dead'
@@ -149,7 +149,7 @@ it_tells_of_the_refused_set_in_an_event_and_in_the_list() {
 
 it_is_well_again_when_the_words_are() {
     cp -r "$TOP/templates/messages/mail-password-disabled" "$WORDS"
-    wait_until 20 'the first version is in use again' version_in_use "$OLD"
+    wait_until 60 'the first version is in use again' version_in_use "$OLD"
     equal "False" "$(versions '"%s" % ("refused" in live["live"][0])')" 'nothing refused any more'
 }
 version_in_use() { [ "$(versions 'live["version"]')" = "$1" ]; }
@@ -157,13 +157,13 @@ version_in_use() { [ "$(versions 'live["version"]')" = "$1" ]; }
 # The link works for an hour from when the message is made. The first try is refused for now; the second gets a link of its own.
 it_makes_the_reset_link_anew_for_a_retry_fault_59() {
     sed -i 's/^\[\(.*\)\]({{reset_url}})$/{{#reset_link}}\n[\1]({{reset_link}})\n{{\/reset_link}}/' "$WORDS"/mail-password-disabled/*/email.md
-    wait_until 20 'the link is in the words' counter_is templates.live 3
+    wait_until 60 'the link is in the words' counter_is templates.live 3
     peer_rules '{"rules":[{"phase":"after-dot","recipient":"dora@*","first":1,"store":true,"delay_ms":1500,"action":"reply","code":451,"text":"4.3.0 later"}]}'
     stop reachd
     start_reachd --config "$CONFIG"
     job dora >"$T/jobs"
     push "$T/jobs"
-    wait_until 30 'dora is reached' state_is dora reached
+    wait_until 60 'dora is reached' state_is dora reached
     stored dora 0 >"$T/first"
     stored dora 1 >"$T/second"
     equal "$(grep -i '^Message-ID:' "$T/first")" "$(grep -i '^Message-ID:' "$T/second")" 'Message-ID'
@@ -189,18 +189,18 @@ it_signs_with_a_new_key_after_a_reload_and_keeps_the_old_one_where_it_is_bad() {
     cp -p "$T/reset-key" "$T/old-key"
     printf 'another secret\n' >"$T/reset-key"
     kill -HUP "${PID[reachd]}"
-    wait_until 20 'it has reloaded' grep -q 'have their new settings' "$T/reachd.log"
+    wait_until 60 'it has reloaded' grep -q 'have their new settings' "$T/reachd.log"
     job finn >"$T/jobs"
     push "$T/jobs"
-    wait_until 30 'finn is reached' state_is finn reached
+    wait_until 60 'finn is reached' state_is finn reached
     same_bytes finn
     chmod 644 "$T/reset-key"
     kill -HUP "${PID[reachd]}"
-    wait_until 20 'the key is refused' grep -q 'configuration is refused.*reset-key' "$T/reachd.log"
+    wait_until 60 'the key is refused' grep -q 'configuration is refused.*reset-key' "$T/reachd.log"
     chmod 600 "$T/reset-key"
     job gwen >"$T/jobs"
     push "$T/jobs"
-    wait_until 30 'gwen is reached' state_is gwen reached
+    wait_until 60 'gwen is reached' state_is gwen reached
     same_bytes gwen
 }
 
@@ -228,7 +228,7 @@ it_makes_a_mail_that_was_sent_without_a_key_without_a_link() {
     start_reachd --config "$T/keyless.yaml"
     job hugo >"$T/jobs"
     push "$T/jobs"
-    wait_until 30 'hugo is reached' state_is hugo reached
+    wait_until 60 'hugo is reached' state_is hugo reached
     lacks "$(ctl template render hugo --part text)" 'reset?' 'a signed link'
     same_bytes hugo # with a key configured for reachctl
     stop reachd
@@ -264,14 +264,14 @@ it_publishes_a_whole_set_or_nothing() {
 it_takes_what_is_published_and_not_what_is_saved() {
     sed -i 's/^subject: .*/subject: "Published by {{company}}"/' "$WORDS"/mail-password-disabled/en/email.md
     SECOND=$(ctl template publish "$WORDS" 2>"$T/err") || fail "$(cat "$T/err")"
-    wait_until 20 'the published version is in use' version_in_use "$SECOND"
+    wait_until 60 'the published version is in use' version_in_use "$SECOND"
     sed -i 's/^subject: .*/subject: "Only saved by {{company}}"/' "$WORDS"/mail-password-disabled/en/email.md
     job eve >"$T/jobs"
     push "$T/jobs"
-    wait_until 30 'eve is reached' state_is eve reached
+    wait_until 60 'eve is reached' state_is eve reached
     contains "$(stored eve)" 'Subject: Published by Walton' 'the words'
     ctl template publish --kept "$FIRST" >"$T/out" 2>"$T/err" || fail "$(cat "$T/err")"
-    wait_until 20 'the version before is in use again' version_in_use "$FIRST"
+    wait_until 60 'the version before is in use again' version_in_use "$FIRST"
     same_bytes eve
     equal 1 "$(status_of ctl template publish --kept "${FIRST//[0-9]/0}")" 'a version that is not kept'
 }

@@ -13,7 +13,7 @@ it_shows_a_writer_what_customers_will_see() {
     mkdir -p "$shots"
     cp -r templates/messages "$T/words"
     start preview "$B/reachctl" template serve "$T/words"
-    wait_until 10 'the address of the preview' grep -q '^http' "$T/preview.log"
+    wait_until 60 'the address of the preview' grep -q '^http' "$T/preview.log"
     node tests/templates/check_preview.js "$(head -1 "$T/preview.log")" "$T/words" "$shots" "$(command -v chromium)"
     stop preview INT
     equal 0 "$STATUS" 'how the preview ended after its page had gone'
