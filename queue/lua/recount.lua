@@ -19,6 +19,9 @@ local BY = ' by' -- no id begins with a blank
 local call, sub, find = redis.call, string.sub, string.find
 
 local function begin()
+    if call('PTTL', AUDIT) == -1 then
+        call('PEXPIRE', AUDIT, 60000) -- not from a walk of ours: it must not stand in the way for ever
+    end
     if call('EXISTS', AUDIT) == 1 or ARGV[4] == 'first' and call('EXISTS', AUDITED) == 1 then
         return {}
     end
