@@ -215,5 +215,6 @@ int main(int argc, char **argv) {
         return 2;
     }
     report(&figures, n);
-    return figures.file_s <= figures.jansson_s && figures.book_s <= figures.jansson_s ? 0 : 1;
+    bool costly = figures.file_s > figures.jansson_s || figures.audience_s > figures.jansson_s || figures.book_s > figures.jansson_s;
+    return costly ? 1 : 0;
 }
