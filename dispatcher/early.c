@@ -20,6 +20,7 @@ enum { EARLY_MAX = 2048, PAUSE_LEAST_MS = 250, PAUSE_MOST_MS = 4000 };
 
 struct kept {
     struct kept *next;
+    struct queue_leased leased;
     int64_t since_ms; /* monotonic, as the next */
     int64_t again_ms;
     size_t body_len;
@@ -49,6 +50,7 @@ static void arm(struct early *early, int64_t now_ms) {
 static void hand_in(struct worker *w, const struct kept *kept) {
     struct arena arena = ARENA_INIT;
     struct queue_receipt receipt = {.stream_id = arena_strdup(&arena, kept->text),
+                                    .leased = kept->leased,
                                     .body = arena_strndup(&arena, kept->text + kept->body_at, kept->body_len),
                                     .body_len = kept->body_len};
     if (receipt.stream_id == NULL || receipt.body == NULL) {
@@ -105,8 +107,12 @@ bool early_keep(struct worker *w, const struct queue_receipt *receipt, int64_t s
     int64_t pause_ms = (now_ms - since_ms) / 2;
     pause_ms = pause_ms < PAUSE_LEAST_MS ? PAUSE_LEAST_MS : pause_ms;
     pause_ms = pause_ms > PAUSE_MOST_MS ? PAUSE_MOST_MS : pause_ms;
-    *kept = (struct kept){
-        .next = early->items, .since_ms = since_ms, .again_ms = now_ms + pause_ms, .body_len = receipt->body_len, .body_at = id_len + 1};
+    *kept = (struct kept){.next = early->items,
+                          .leased = receipt->leased,
+                          .since_ms = since_ms,
+                          .again_ms = now_ms + pause_ms,
+                          .body_len = receipt->body_len,
+                          .body_at = id_len + 1};
     memcpy(kept->text, receipt->stream_id, id_len + 1);
     memcpy(kept->text + kept->body_at, receipt->body, receipt->body_len);
     kept->text[kept->body_at + receipt->body_len] = '\0';

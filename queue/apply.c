@@ -7,6 +7,7 @@
  * Guarantees: what the caller passed is copied. After the answer the entries of the batch are no longer "in hand", whether
  * they were acknowledged or not: one that is still pending may be handed out again. Fails: by want of memory, at once; a
  * script that refuses for good is told to the caller with results NULL. */
+#include "queue/acks.h"
 #include "queue/arguments.h"
 #include "queue/inside.h"
 #include "queue/record.h"
@@ -30,6 +31,8 @@ struct batch {
     enum queue_result *results;
     struct item *items; /* those whose result is open */
     size_t n_items;
+    struct ack *acks; /* of these, in the order of their rows */
+    size_t n_acks;
     struct arena arena;
 };
 
@@ -79,6 +82,7 @@ static void copy_item(struct arena *arena, const struct queue_change *change, st
     }
     if (change->ack != NULL) {
         item->entry.lane = change->ack->lane;
+        item->entry.leased = change->ack->leased;
         item->entry.stream_id = copy_text(arena, change->ack->stream_id, failed);
         copy->ack = &item->entry;
     }
@@ -149,7 +153,8 @@ static struct batch *batch_new(struct queue *queue, const struct queue_change *c
     *batch = (struct batch){.done = done, .ctx = ctx, .n = n, .n_items = n, .arena = ARENA_INIT};
     batch->results = arena_array(&batch->arena, n, sizeof *batch->results);
     batch->items = arena_array(&batch->arena, n, sizeof *batch->items);
-    bool failed = batch->results == NULL || batch->items == NULL;
+    batch->acks = arena_array(&batch->arena, n, sizeof *batch->acks);
+    bool failed = batch->results == NULL || batch->items == NULL || batch->acks == NULL;
     for (size_t i = 0; i < n && !failed; i++) {
         assert(notice_state_held(changes[i].state) && changes[i].fence != 0 && changes[i].customer != NULL);
         batch->items[i].place = i;
@@ -166,12 +171,23 @@ static struct batch *batch_new(struct queue *queue, const struct queue_change *c
 
 /* How many rows of each kind a batch has, in the order of the script. */
 struct rows {
-    size_t due, due_gone, jobs, jobs_gone, acks[LANE_COUNT], effects, decided_on;
+    size_t due, due_gone, jobs, jobs_gone, acks, effects, decided_on;
     bool all_new;
 };
 
+static void sort_acks(const struct queue *queue, struct batch *batch) {
+    batch->n_acks = 0;
+    for (size_t i = 0; i < batch->n_items; i++) {
+        const struct queue_entry *entry = batch->items[i].change.ack;
+        if (entry != NULL) {
+            batch->acks[batch->n_acks++] = ack_of(&queue->held, (enum stream)entry->lane, entry->stream_id, &entry->leased);
+        }
+    }
+    acks_sort(batch->acks, batch->n_acks);
+}
+
 static struct rows count_rows(const struct batch *batch) {
-    struct rows rows = {.all_new = true};
+    struct rows rows = {.all_new = true, .acks = acks_rows(batch->acks, batch->n_acks)};
     for (size_t i = 0; i < batch->n_items; i++) {
         const struct queue_change *change = &batch->items[i].change;
         rows.all_new = rows.all_new && change->fence_seen == 0;
@@ -181,9 +197,6 @@ static struct rows count_rows(const struct batch *batch) {
         rows.jobs_gone += change->job_action == QUEUE_JOB_DROP;
         rows.effects += change->n_effects;
         rows.decided_on += change->decided_on != NULL;
-        if (change->ack != NULL) {
-            rows.acks[change->ack->lane]++;
-        }
     }
     return rows;
 }
@@ -226,6 +239,21 @@ static void put_tokens(struct command *command, struct buf *scratch, const struc
     command_put(command, scratch->len > 0 ? scratch->data : "", scratch->len);
 }
 
+/* How many get which state. */
+static void put_states(struct command *command, struct buf *scratch, const struct batch *batch) {
+    size_t times[NOTICE_STATE_COUNT] = {0};
+    buf_reset(scratch);
+    for (size_t i = 0; i < batch->n_items; i++) {
+        times[batch->items[i].change.state]++;
+    }
+    for (int state = 0; state < NOTICE_STATE_COUNT; state++) {
+        if (times[state] > 0) {
+            buf_putf(scratch, "%c%zu", notice_state_letter((enum notice_state)state), times[state]);
+        }
+    }
+    command_put(command, scratch->data, scratch->len);
+}
+
 static void put_records(struct command *command, struct buf *scratch, const struct batch *batch) {
     for (size_t i = 0; i < batch->n_items; i++) {
         command_puts(command, batch->items[i].change.id);
@@ -265,17 +293,6 @@ static void put_jobs(struct command *command, const struct batch *batch) {
     }
 }
 
-static void put_acks(struct command *command, const struct batch *batch) {
-    for (int lane = 0; lane < LANE_COUNT; lane++) {
-        for (size_t i = 0; i < batch->n_items; i++) {
-            const struct queue_entry *ack = batch->items[i].change.ack;
-            if (ack != NULL && ack->lane == (enum lane)lane) {
-                command_puts(command, ack->stream_id);
-            }
-        }
-    }
-}
-
 static void put_decided_on(struct command *command, const struct batch *batch) {
     for (size_t i = 0; i < batch->n_items; i++) {
         const struct queue_change *change = &batch->items[i].change;
@@ -291,7 +308,7 @@ static void put_rows(struct command *command, struct buf *scratch, const struct 
     put_records(command, scratch, batch);
     put_due(command, batch);
     put_jobs(command, batch);
-    put_acks(command, batch);
+    acks_put(command, batch->acks, batch->n_acks);
     for (size_t i = 0; i < counts->n; i++) {
         command_puts(command, counts->items[i].names);
         command_put_i64(command, (int64_t)counts->items[i].times);
@@ -303,7 +320,8 @@ static void put_rows(struct command *command, struct buf *scratch, const struct 
 }
 
 /* The whole call for what is open in the batch. */
-static int put_call(const struct queue *queue, struct command *command, const struct batch *batch, struct err *err) {
+static int put_call(const struct queue *queue, struct command *command, struct batch *batch, struct err *err) {
+    sort_acks(queue, batch);
     struct buf scratch = BUF_INIT;
     struct counts_wanted counts = COUNTS_WANTED_INIT;
     struct rows rows = count_rows(batch);
@@ -313,13 +331,12 @@ static int put_call(const struct queue *queue, struct command *command, const st
     }
     call_script(queue, command, SCRIPT_APPLY, KEY_NOTICES, KEY_CHANGING);
     command_puts(command, queue->settings->prefix);
-    command_puts(command, queue->settings->group);
     command_put_i64(command, queue->settings->events_max);
     put_events(command, &scratch, batch);
     command_put_i64(command, (int64_t)batch->n_items);
     put_tokens(command, &scratch, batch, rows.all_new);
-    const size_t numbers[] = {rows.due, rows.due_gone, rows.jobs,      rows.jobs_gone, rows.acks[LANE_URGENT], rows.acks[LANE_BULK],
-                              counts.n, rows.effects,  rows.decided_on};
+    put_states(command, &scratch, batch);
+    const size_t numbers[] = {rows.due, rows.due_gone, rows.jobs, rows.jobs_gone, rows.acks, counts.n, rows.effects, rows.decided_on};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         command_put_i64(command, (int64_t)numbers[i]);
     }

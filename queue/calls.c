@@ -178,7 +178,8 @@ void call_script(const struct queue *queue, struct command *command, enum script
 void call_stream_script(const struct queue *queue, struct command *command, enum script_id script, enum stream stream) {
     command_init(command, "EVALSHA");
     command_put(command, queue->scripts[script].sha, 40);
-    command_put_i64(command, 2);
+    command_put_i64(command, 3);
     command_puts(command, queue->keys.name[stream_key(stream)]);
     command_puts(command, queue->keys.name[KEY_COUNTERS]);
+    command_puts(command, queue->keys.name[KEY_LEASES]);
 }

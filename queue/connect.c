@@ -262,8 +262,7 @@ static void on_greeted(redisAsyncContext *redis, void *reply_ptr, void *data) {
         return;
     }
     bool is_epoch = data != NULL;
-    bool group_is_there = reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "BUSYGROUP", 9) == 0;
-    if (reply->type == REDIS_REPLY_ERROR && !group_is_there) {
+    if (reply->type == REDIS_REPLY_ERROR) {
         refused(queue, reply);
         return;
     }
@@ -281,15 +280,12 @@ static void greet_with(struct queue *queue, struct command *command, bool is_epo
 }
 
 static void put_group(struct queue *queue, enum stream stream, struct command *command) {
-    command_init(command, "XGROUP");
-    command_puts(command, "CREATE");
-    command_puts(command, queue->keys.name[stream_key(stream)]);
+    call_stream_script(queue, command, SCRIPT_GROUP, stream);
     command_puts(command, queue->settings->group);
-    command_puts(command, "0");
-    command_puts(command, "MKSTREAM");
+    command_puts(command, stream_name(stream));
 }
 
-static void put_script(struct queue *queue, enum script_id script, struct command *command) {
+void connect_put_script(const struct queue *queue, enum script_id script, struct command *command) {
     command_init(command, "SCRIPT");
     command_puts(command, "LOAD");
     command_puts(command, queue->scripts[script].text);
@@ -303,7 +299,7 @@ static void put_epoch(struct queue *queue, struct command *command) {
 static void greet_again(struct queue *queue) {
     struct command command;
     for (int i = 0; i < SCRIPT_COUNT && queue->redis != NULL; i++) {
-        put_script(queue, (enum script_id)i, &command);
+        connect_put_script(queue, (enum script_id)i, &command);
         greet_with(queue, &command, false);
     }
     for (int i = 0; i < STREAM_COUNT && queue->redis != NULL; i++) {
@@ -323,7 +319,7 @@ static void on_mended(redisAsyncContext *redis, void *reply_ptr, void *data) {
     (void)data;
     struct queue *queue = connect_queue_of(redis);
     const redisReply *reply = reply_ptr;
-    if (queue == NULL || reply == NULL || reply->type != REDIS_REPLY_ERROR || strncmp(reply->str, "BUSYGROUP", 9) == 0) {
+    if (queue == NULL || reply == NULL || reply->type != REDIS_REPLY_ERROR) {
         return;
     }
     enum trouble trouble = reply_trouble(reply);
@@ -332,7 +328,8 @@ static void on_mended(redisAsyncContext *redis, void *reply_ptr, void *data) {
 
 void connect_make_group(struct queue *queue, enum stream stream) {
     struct command command;
-    if (queue->redis != NULL) {
+    connect_put_script(queue, SCRIPT_GROUP, &command);
+    if (connect_send(queue, &command, on_mended, NULL) == 0) {
         put_group(queue, stream, &command);
         (void)connect_send(queue, &command, on_mended, NULL);
     }
@@ -341,7 +338,7 @@ void connect_make_group(struct queue *queue, enum stream stream) {
 void connect_load_scripts(struct queue *queue) {
     struct command command;
     for (int i = 0; i < SCRIPT_COUNT && queue->redis != NULL; i++) {
-        put_script(queue, (enum script_id)i, &command);
+        connect_put_script(queue, (enum script_id)i, &command);
         (void)connect_send(queue, &command, on_mended, NULL);
     }
 }

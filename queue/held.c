@@ -14,15 +14,8 @@ void held_fini(struct held *held) {
 }
 
 static int parse(enum stream stream, const char *id, struct held_item *item) {
-    char *end = NULL;
-    item->ms = strtoull(id, &end, 10);
-    if (end == id || *end != '-') {
-        return -1;
-    }
-    const char *seq = end + 1;
-    item->seq = strtoull(seq, &end, 10);
-    item->stream_and_one = (unsigned)stream + 1;
-    return end == seq || *end != '\0' ? -1 : 0;
+    *item = (struct held_item){.stream_and_one = (unsigned)stream + 1};
+    return stream_id_read(id, &item->ms, &item->seq);
 }
 
 static size_t home(const struct held *held, const struct held_item *item) {
@@ -59,7 +52,7 @@ static int grow(struct held *held) {
     return 0;
 }
 
-int held_add(struct held *held, enum stream stream, const char *id) {
+int held_add(struct held *held, enum stream stream, const char *id, uint64_t lease) {
     struct held_item item;
     if (parse(stream, id, &item) < 0) {
         return 0;
@@ -68,7 +61,9 @@ int held_add(struct held *held, enum stream stream, const char *id) {
         return -1;
     }
     size_t at = find(held, &item);
+    item.lease = lease;
     if (held->items[at].stream_and_one != 0) {
+        held->items[at] = item;
         return 0;
     }
     held->items[at] = item;
@@ -77,8 +72,12 @@ int held_add(struct held *held, enum stream stream, const char *id) {
 }
 
 bool held_has(const struct held *held, enum stream stream, const char *id) {
+    return held_lease(held, stream, id) != 0;
+}
+
+uint64_t held_lease(const struct held *held, enum stream stream, const char *id) {
     struct held_item item;
-    return held->cap > 0 && parse(stream, id, &item) == 0 && held->items[find(held, &item)].stream_and_one != 0;
+    return held->cap > 0 && parse(stream, id, &item) == 0 ? held->items[find(held, &item)].lease : 0; /* a free place has none */
 }
 
 struct held_item *held_list(const struct held *held, size_t *n_r) {

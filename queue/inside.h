@@ -6,6 +6,7 @@
  *   dial.c     opens connections
  *   calls.c    commands that must be answered: kept until they are, sent again after a loss
  *   apply.c    a batch of changes -> one call of a script; its answers
+ *   acks.c     the entries that a batch acknowledges, as ranges of their leases
  *   settle.c   the same for refusals, control jobs, receipts
  *   lookup.c   a batch of look-ups -> one call of up to three HMGETs
  *   gone.c     ids of notices that have left for the archive
@@ -15,7 +16,7 @@
  *   library.c  the Redis function that other services ask
  *   reading.c  new entries and receipts, and whose turn it is
  *   vanished.c entries in hand that Redis has lost
- *   again.c    own pending entries, entries of the dead; suspects one at a time
+ *   again.c    leases of an earlier life and of the dead; suspects one at a time
  *   trial.c    what has cost workers before: in small groups, or alone
  *   audit.c    counters against the number of records, now and then
  *   recount.c  counters against records, state by state
@@ -69,38 +70,36 @@ struct call {
 
 TAILQ_HEAD(call_list, call);
 
-/* An entry chosen to be handed out again. */
-struct chosen {
-    const char *id;
-    int64_t deliveries; /* before */
-};
-
-/* Where the reading of entries that were handed out before stands. */
+/* Where the handing out of entries that were handed out before stands. */
 struct again {
-    bool own_again;     /* when the own entries are done: once more, something became pending */
-    enum stream own;    /* own pending entries of this stream are being read again; STREAM_COUNT: done */
-    enum stream dead;   /* this stream is being looked through for entries of the dead; STREAM_COUNT: none */
-    char cursor[48];    /* in it */
+    enum stream own;    /* leases of an earlier life on this stream are being taken up; STREAM_COUNT: done */
+    enum stream dead;   /* this stream is being looked through for leases that are over; STREAM_COUNT: none */
     int64_t dead_at_ms; /* monotonic: when the streams are looked through next */
-    enum stream stream; /* of the page under way */
-    bool is_own, is_last_page;
-    struct chosen *chosen; /* in the arena */
-    size_t n_chosen;
-    struct arena arena;
+    enum stream stream; /* of the lease that was asked for */
+    bool is_own;
+    uint64_t lease;      /* its new token */
+    uint64_t own_before; /* tokens of an earlier life, or of an earlier connection, are lower */
     enum stream suspect_stream;
     char suspect[48]; /* id of the entry that is tried alone, or empty */
     int64_t suspect_until_ms;
 };
 
+/* A read of new entries that is under way. */
+struct asked {
+    size_t count;
+    uint64_t lease;    /* the token of its lease */
+    char refusal[256]; /* why a part of it was refused, or empty */
+};
+
 /* Where reading stands. */
 struct reading {
     struct again again;
-    unsigned busy;   /* read commands not answered yet */
+    struct asked asked[STREAM_COUNT];
+    unsigned busy;   /* reads not answered yet */
     size_t reserved; /* room promised to them */
     size_t got;      /* entries that this round has brought */
     int64_t idle_ms; /* pause before the next round when one brings nothing */
     struct event *timer;
-    int64_t redis_ms;    /* Redis's clock just before the last read that was answered */
     size_t receipts_out; /* handed out, not done yet */
 };
 
@@ -108,6 +107,14 @@ struct reading {
 struct raw {
     const redisReply *id;
     const redisReply *body; /* or NULL */
+    struct queue_leased leased;
+};
+
+/* The lease that entries come with. */
+struct lease {
+    uint64_t token;
+    const char *after; /* the id behind which it begins; NULL: there may be more in it, in front of what came */
+    int64_t over_ms;   /* on Redis's clock */
     int64_t deliveries;
 };
 
@@ -265,6 +272,8 @@ void connect_well(struct queue *queue);
 /* Makes the group of a stream, from its beginning. */
 void connect_make_group(struct queue *queue, enum stream stream);
 void connect_load_scripts(struct queue *queue);
+/* SCRIPT LOAD of one of them. */
+void connect_put_script(const struct queue *queue, enum script_id script, struct command *command);
 /* Asks for another epoch before the tokens of this one run out. */
 void connect_renew_epoch(struct queue *queue);
 /* Sends a finished command and frees it. The callback gets a NULL reply when the connection is lost. 0 or -1. */
@@ -319,18 +328,18 @@ void call_script(const struct queue *queue, struct command *command, enum script
 /* Loads the Redis function that other services ask (queue/lua/library.lua). */
 void library_load(struct queue *queue);
 
-/* The same with the keys that the scripts on one stream take: the stream and the counters. */
+/* The same with the keys that the scripts on one stream take: the stream, the counters, the leases. */
 void call_stream_script(const struct queue *queue, struct command *command, enum script_id script, enum stream stream);
 
 /* ---- reading.c ---- */
 int reading_init(struct queue *queue, struct err *err);
 void reading_fini(struct queue *queue);
-/* A connection is ready: own pending entries first. */
+/* A connection is ready: leases of an earlier life first. */
 void reading_restart(struct queue *queue);
 /* Something has changed (room, a pause is over): read if it is time. */
 void reading_poke(struct queue *queue);
-/* Entries have become pending with this consumer: they are read again. */
-void reading_own_again(struct queue *queue);
+/* There is a lease that is over: it is looked for at once. */
+void reading_look_again(struct queue *queue);
 /* Read in this turn of the loop, if nothing is under way. */
 void reading_soon(struct queue *queue);
 /* Room that is neither used nor promised: for urgent entries, or for anything else. */
@@ -338,22 +347,19 @@ size_t reading_free_room(const struct queue *queue);
 size_t reading_common_room(const struct queue *queue);
 
 /* What again.c needs of it: hands out what is not in hand yet; the common end of every read (1 where there is a reply to look at); how much
- * room a read was promised; how many entries may be asked for now; Redis's clock, in front of a read; what comes next, now or after a
- * pause. */
+ * room a read was promised; how many entries may be asked for now; what comes next, now or after a pause. */
 enum { READING_PAUSE_CAP_MS = 16 };
-void reading_hand_out(struct queue *queue, enum stream stream, struct raw *raws, size_t n);
+void reading_hand_out(struct queue *queue, enum stream stream, const struct lease *lease, struct raw *raws, size_t n);
 int reading_answered(struct queue *queue, const redisReply *reply, size_t promised);
 size_t reading_promise(enum stream stream, size_t count);
 size_t reading_may_read(const struct queue *queue, enum stream stream);
-void reading_ask_time(struct queue *queue);
 void reading_go_on(struct queue *queue);
 void reading_pause(struct queue *queue, int64_t ms);
 
 /* ---- again.c ---- */
 void again_init(struct queue *queue);
-void again_fini(struct queue *queue);
 void again_restart(struct queue *queue);
-/* Own pending entries, one page at a time; of the dead, now and then. 1 where a read was asked for; 0 when there is nothing to do, no room,
+/* Leases of an earlier life, one at a time; of the dead, now and then. 1 where one was asked for; 0 when there is nothing to do, no room,
  * or a suspect in hand. */
 int again_own(struct queue *queue);
 int again_dead(struct queue *queue);

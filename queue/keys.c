@@ -2,6 +2,7 @@
 #include "queue/keys.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #define KEY_NAME(id, name) [id] = name,
 static const char *const names[KEY_COUNT] = {KEY_LIST(KEY_NAME)};
@@ -41,4 +42,15 @@ const char *stream_field(enum stream stream) {
 const char *stream_name(enum stream stream) {
     assert((unsigned)stream < STREAM_COUNT);
     return streams[stream].name;
+}
+
+int stream_id_read(const char *id, uint64_t *ms_r, uint64_t *seq_r) {
+    char *end = NULL;
+    *ms_r = strtoull(id, &end, 10);
+    if (end == id || *end != '-') {
+        return -1;
+    }
+    const char *seq = end + 1;
+    *seq_r = strtoull(seq, &end, 10);
+    return end == seq || *end != '\0' ? -1 : 0;
 }

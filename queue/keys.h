@@ -5,7 +5,7 @@
 #include "base/arena.h"
 #include "queue/queue.h"
 
-/* The first eleven stand in the order in which the changing scripts take them. */
+/* The first twelve stand in the order in which the changing scripts take them. */
 #define KEY_LIST(X)                                                                                                                        \
     X(KEY_NOTICES, "notices")                                                                                                              \
     X(KEY_JOBS, "jobs")                                                                                                                    \
@@ -18,6 +18,7 @@
     X(KEY_INTAKE_BULK, "intake:bulk")                                                                                                      \
     X(KEY_RECEIPTS, "receipts")                                                                                                            \
     X(KEY_DEAD, "dead")                                                                                                                    \
+    X(KEY_LEASES, "leases")                                                                                                                \
     X(KEY_CONTACTS, "contacts")                                                                                                            \
     X(KEY_EPOCH, "epoch")                                                                                                                  \
     X(KEY_DESK, "desk")                                                                                                                    \
@@ -33,7 +34,7 @@
 #define KEY_ENUM(id, name) id,
 enum key { KEY_LIST(KEY_ENUM) KEY_COUNT };
 
-enum { KEY_CHANGING = KEY_DEAD + 1 };
+enum { KEY_CHANGING = KEY_LEASES + 1 };
 
 struct queue_keys {
     const char *name[KEY_COUNT];
@@ -50,6 +51,9 @@ enum key stream_key(enum stream stream);
 
 /* The field that holds the body of its entries: "job", "receipt". */
 const char *stream_field(enum stream stream);
+
+/* The two numbers of an entry's id. 0, or -1 where it is none. */
+int stream_id_read(const char *id, uint64_t *ms_r, uint64_t *seq_r);
 
 /* "urgent", "bulk", "receipts". */
 const char *stream_name(enum stream stream);

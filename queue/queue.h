@@ -45,9 +45,17 @@ extern const struct conf_table queue_table;
 
 enum lane { LANE_URGENT, LANE_BULK, LANE_COUNT };
 
+/* Where an entry stands in the lease that it was handed out with: what its acknowledgement needs beside its id. The queue's own. */
+struct queue_leased {
+    uint64_t lease;               /* its token */
+    size_t place;                 /* in it */
+    uint64_t after_ms, after_seq; /* the id behind which nothing of the lease comes but this entry */
+};
+
 struct queue_entry {
     enum lane lane;
     const char *stream_id;
+    struct queue_leased leased;
     const char *body; /* field `job`, or NULL where the entry has none */
     size_t body_len;
     unsigned deliveries;  /* how often it was handed out, 1 the first time */
@@ -75,12 +83,13 @@ struct queue_due {
 
 struct queue_receipt {
     const char *stream_id;
+    struct queue_leased leased;
     const char *body;
     size_t body_len;
 };
 
 struct queue_handlers {
-    /* Connected, settings checked, group there, own pending entries about to be read again. */
+    /* Connected, settings checked, group there, entries of an earlier life about to be handed out again. */
     void (*ready)(void *ctx);
     /* The connection is gone; the queue is trying again. For the log; nothing to do. */
     void (*lost)(void *ctx, const struct err *err);

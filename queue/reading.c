@@ -1,14 +1,18 @@
 /* reading: takes entries from the lanes and the receipts, never more than there is room for.
  *
- * After each connection a consumer first reads its own pending entries again (again.c), then goes in rounds: urgent lane, bulk lane
+ * After each connection a consumer first takes up the leases of its earlier life (again.c), then goes in rounds: urgent lane, bulk lane
  * with the room that is left, receipts. A round that brings something is followed by the next at once; otherwise by a pause that
- * doubles from 1 to 16 ms. Now and then (a quarter of the lease) entries are taken over that lie with somebody longer than the lease.
+ * doubles from 1 to 16 ms. Now and then (a quarter of the lease) leases are taken over that are over.
  *
- * Guarantees: an entry that this worker has in hand is not handed out again (held.h); room that was promised to a read under
- * way is not given to another. How it fails: a group or stream that is gone is made again from the beginning; entries that
- * somebody trimmed although they were pending are told in the log, with their number. Does not: block Redis' connection
- * (no BLOCK), parse bodies. */
+ * A read moves the group's cursor and leaves nothing pending; the lease that lua/take.lua writes in the same MULTI/EXEC holds the whole
+ * batch. So a batch costs Redis one field, and not a pending entry for each of its entries.
+ *
+ * Guarantees: an entry that this worker has in hand is not handed out again (held.h); room that was promised to a read under way is not
+ * given to another; nothing is handed out without a lease. How it fails: a group or stream that is gone is made again from the beginning;
+ * where the lease could not be written, the next one holds what was read, and it comes when that one is over. Does not: block Redis'
+ * connection (no BLOCK), parse bodies. */
 #include "queue/inside.h"
+#include "queue/record.h"
 
 #include "base/log.h"
 
@@ -37,7 +41,8 @@ static size_t text_bytes(const struct raw *raws, size_t n) {
     return bytes;
 }
 
-static int give_entries(struct queue *queue, enum lane lane, const struct raw *raws, size_t n, struct arena *arena) {
+static int give_entries(struct queue *queue, enum lane lane, const struct lease *lease, const struct raw *raws, size_t n,
+                        struct arena *arena) {
     struct queue_entry *entries = arena_array(arena, n, sizeof *entries);
     char *at = arena_alloc(arena, text_bytes(raws, n));
     if (entries == NULL || at == NULL) {
@@ -48,8 +53,9 @@ static int give_entries(struct queue *queue, enum lane lane, const struct raw *r
         entries[i].stream_id = copy(&at, raws[i].id);
         entries[i].body = raws[i].body == NULL ? NULL : copy(&at, raws[i].body);
         entries[i].body_len = raws[i].body == NULL ? 0 : (size_t)raws[i].body->len;
-        entries[i].deliveries = (unsigned)raws[i].deliveries;
-        entries[i].not_after_ms = queue->reading.redis_ms + queue->settings->lease_ms;
+        entries[i].leased = raws[i].leased;
+        entries[i].deliveries = (unsigned)lease->deliveries;
+        entries[i].not_after_ms = lease->over_ms;
     }
     queue->room -= n < queue->room ? n : queue->room;
     queue->handlers->entries(queue->ctx, entries, n, arena);
@@ -64,6 +70,7 @@ static int give_receipts(struct queue *queue, const struct raw *raws, size_t n, 
     }
     for (size_t i = 0; i < n; i++) {
         receipts[i].stream_id = copy(&at, raws[i].id);
+        receipts[i].leased = raws[i].leased;
         receipts[i].body = raws[i].body == NULL ? NULL : copy(&at, raws[i].body);
         receipts[i].body_len = raws[i].body == NULL ? 0 : (size_t)raws[i].body->len;
     }
@@ -76,27 +83,44 @@ static int give_receipts(struct queue *queue, const struct raw *raws, size_t n, 
 static size_t keep_new(struct queue *queue, enum stream stream, struct raw *raws, size_t n) {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
-        if (held_add(&queue->held, stream, raws[i].id->str) == 1) {
+        if (held_add(&queue->held, stream, raws[i].id->str, raws[i].leased.lease) == 1) {
             raws[kept++] = raws[i];
         }
     }
     return kept;
 }
 
-void reading_hand_out(struct queue *queue, enum stream stream, struct raw *raws, size_t n) {
+/* What each needs to be acknowledged: its place, and the id of the one before it. */
+static void put_places(const struct lease *lease, struct raw *raws, size_t n) {
+    const char *after = lease->after;
+    for (size_t i = 0; i < n; i++) {
+        struct queue_leased *leased = &raws[i].leased;
+        *leased = (struct queue_leased){.lease = lease->token, .place = i};
+        (void)stream_id_read(after == NULL ? raws[i].id->str : after, &leased->after_ms, &leased->after_seq); /* Redis's own ids */
+        if (after == NULL) {
+            leased->after_ms -= leased->after_seq == 0;
+            leased->after_seq--;
+        }
+        after = raws[i].id->str;
+    }
+}
+
+void reading_hand_out(struct queue *queue, enum stream stream, const struct lease *lease, struct raw *raws, size_t n) {
     struct arena arena = ARENA_INIT;
+    put_places(lease, raws, n);
     n = queue->stopped ? 0 : keep_new(queue, stream, raws, n);
     if (n == 0) {
         return;
     }
     queue->reading.got += n;
-    int rc = stream == STREAM_RECEIPTS ? give_receipts(queue, raws, n, &arena) : give_entries(queue, (enum lane)stream, raws, n, &arena);
+    int rc =
+        stream == STREAM_RECEIPTS ? give_receipts(queue, raws, n, &arena) : give_entries(queue, (enum lane)stream, lease, raws, n, &arena);
     if (rc < 0) {
         arena_fini(&arena);
         for (size_t i = 0; i < n; i++) {
             (void)held_remove(&queue->held, stream, raws[i].id->str);
         }
-        log_error("queue: no memory for %zu entries; they stay pending", n);
+        log_error("queue: no memory for %zu entries; they come again when their lease is over", n);
     }
 }
 
@@ -111,21 +135,35 @@ static const redisReply *field_value(const redisReply *fields, const char *name)
     return NULL;
 }
 
-/* XREADGROUP: nil, or [[stream, [[id, [field, value, ...]], ...]]]. */
-static void take_new(struct queue *queue, enum stream stream, const redisReply *reply, struct arena *arena) {
-    if (!reply_is_array(reply, 1) || !reply_is_array(reply->element[0], 2)) {
+/* [end, the id before, how many]. More than came: somebody else has read in our group. */
+static void read_lease(const struct asked *asked, enum stream stream, const redisReply *reply, size_t n, struct lease *lease) {
+    int64_t in_it = reply_int(reply->element[2], 0);
+    *lease = (struct lease){.token = asked->lease, .over_ms = reply_int(reply->element[0], 0), .deliveries = 1};
+    if (in_it <= (int64_t)n && reply_is_string(reply->element[1])) {
+        lease->after = reply->element[1]->str;
+    } else {
+        log_warning("queue: %lld entries of %s were handed out before to somebody who holds no lease; they are taken over",
+                    in_it - (long long)n, stream_name(stream));
+    }
+}
+
+/* What XREADGROUP gave, nil or [[stream, [[id, [field, value, ...]], ...]]], and the lease on it. */
+static void take_new(struct queue *queue, enum stream stream, const redisReply *reply, const redisReply *leased, struct arena *arena) {
+    if (!reply_is_array(reply, 1) || !reply_is_array(reply->element[0], 2) || !reply_is_array(leased, 3)) {
         return;
     }
     const redisReply *rows = reply->element[0]->element[1];
+    struct lease lease;
     struct raw *raws = reply_is_array(rows, 1) ? arena_array(arena, rows->elements, sizeof *raws) : NULL;
     size_t n = 0;
     for (size_t i = 0; raws != NULL && i < rows->elements; i++) {
         const redisReply *row = rows->element[i];
         if (reply_is_array(row, 2) && reply_is_string(row->element[0])) {
-            raws[n++] = (struct raw){row->element[0], field_value(row->element[1], stream_field(stream)), 1};
+            raws[n++] = (struct raw){.id = row->element[0], .body = field_value(row->element[1], stream_field(stream))};
         }
     }
-    reading_hand_out(queue, stream, raws, n);
+    read_lease(&queue->reading.asked[stream], stream, leased, n, &lease);
+    reading_hand_out(queue, stream, &lease, raws, n);
 }
 
 /* ---- commands ------------------------------------------------------------------------------------------------------ */
@@ -159,53 +197,68 @@ size_t reading_promise(enum stream stream, size_t count) {
 
 static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data);
 
-/* What was asked for travels in the callback's pointer. */
-struct asked {
-    enum stream stream;
-    size_t count;
-};
-
-static void *pack(struct asked asked) {
-    return (void *)(uintptr_t)(asked.count << 2 | (size_t)asked.stream);
-}
-
-static struct asked unpack(const void *data) {
-    uintptr_t bits = (uintptr_t)data;
-    return (struct asked){(enum stream)(bits & 3), bits >> 2};
-}
-
-static void on_time(redisAsyncContext *redis, void *reply_ptr, void *data) {
-    (void)data;
+/* A part of a read, before EXEC: OK or QUEUED, or the reason why EXEC will not do it. */
+static void on_queued(redisAsyncContext *redis, void *reply_ptr, void *data) {
     struct queue *queue = connect_queue_of(redis);
     const redisReply *reply = reply_ptr;
-    if (queue != NULL && reply_is_array(reply, 2)) {
-        queue->reading.redis_ms = reply_int(reply->element[0], 0) * 1000 + reply_int(reply->element[1], 0) / 1000;
+    if (queue != NULL && reply != NULL && reply->type == REDIS_REPLY_ERROR) {
+        struct asked *asked = &queue->reading.asked[(uintptr_t)data];
+        if (asked->refusal[0] == '\0') {
+            (void)snprintf(asked->refusal, sizeof asked->refusal, "%s", reply->str);
+        }
     }
 }
 
-/* Sent in front of a read: the lease of what it brings begins now, by Redis's own clock. */
-void reading_ask_time(struct queue *queue) {
-    struct command command;
-    command_init(&command, "TIME");
-    (void)connect_send(queue, &command, on_time, NULL);
+static void put_read(const struct queue *queue, struct command *command, enum stream stream, size_t count) {
+    command_init(command, "XREADGROUP");
+    command_puts(command, "GROUP");
+    command_puts(command, queue->settings->group);
+    command_puts(command, queue->consumer);
+    command_puts(command, "COUNT");
+    command_put_i64(command, (int64_t)count);
+    command_puts(command, "NOACK");
+    command_puts(command, "STREAMS");
+    command_puts(command, queue->keys.name[stream_key(stream)]);
+    command_puts(command, ">");
+}
+
+static void put_take(const struct queue *queue, struct command *command, enum stream stream, uint64_t lease) {
+    char token[RECORD_TOKEN_LEN];
+    queue_record_token(lease, token);
+    call_stream_script(queue, command, SCRIPT_TAKE, stream);
+    command_puts(command, queue->settings->group);
+    command_puts(command, stream_name(stream));
+    command_put(command, token, sizeof token);
+    command_puts(command, queue->consumer);
+    command_put_i64(command, queue->settings->lease_ms);
+}
+
+/* The parts of a read, in their order; EXEC answers an array of those between MULTI and itself. */
+enum part { PART_MULTI, PART_LOAD, PART_READ, PART_TAKE, PART_EXEC, PART_COUNT };
+
+static void put_part(const struct queue *queue, struct command *command, enum part part, enum stream stream) {
+    const struct asked *asked = &queue->reading.asked[stream];
+    switch (part) {
+    case PART_MULTI: command_init(command, "MULTI"); break;
+    case PART_LOAD: connect_put_script(queue, SCRIPT_TAKE, command); break;
+    case PART_READ: put_read(queue, command, stream, asked->count); break;
+    case PART_TAKE: put_take(queue, command, stream, asked->lease); break;
+    case PART_EXEC:
+    case PART_COUNT: command_init(command, "EXEC"); break;
+    }
 }
 
 static void read_new(struct queue *queue, enum stream stream, size_t count) {
     struct command command;
-    reading_ask_time(queue);
-    command_init(&command, "XREADGROUP");
-    command_puts(&command, "GROUP");
-    command_puts(&command, queue->settings->group);
-    command_puts(&command, queue->consumer);
-    command_puts(&command, "COUNT");
-    command_put_i64(&command, (int64_t)count);
-    command_puts(&command, "STREAMS");
-    command_puts(&command, queue->keys.name[stream_key(stream)]);
-    command_puts(&command, ">");
-    if (connect_send(queue, &command, on_new, pack((struct asked){stream, count})) == 0) {
-        queue->reading.busy++;
-        queue->reading.reserved += reading_promise(stream, count);
+    queue->reading.asked[stream] = (struct asked){.count = count, .lease = queue_fence(queue)};
+    for (enum part part = PART_MULTI; part < PART_COUNT; part++) {
+        put_part(queue, &command, part, stream);
+        if (connect_send(queue, &command, part == PART_EXEC ? on_new : on_queued, (void *)(uintptr_t)stream) < 0) {
+            return; /* the connection is dropped, and the read begins anew with the next one */
+        }
     }
+    queue->reading.busy++;
+    queue->reading.reserved += reading_promise(stream, count);
 }
 
 size_t reading_free_room(const struct queue *queue) {
@@ -272,18 +325,37 @@ void reading_go_on(struct queue *queue) {
     }
 }
 
+/* The reply that tells how the read went: EXEC's, or the first refusal on the way there (as `*refused`). */
+static const redisReply *outcome(struct asked *asked, const redisReply *reply, redisReply *refused) {
+    *refused = (redisReply){.type = REDIS_REPLY_ERROR, .str = asked->refusal, .len = strlen(asked->refusal)};
+    if (asked->refusal[0] != '\0') {
+        return refused;
+    }
+    for (size_t i = 0; reply_is_array(reply, i + 1); i++) {
+        if (reply->element[i]->type == REDIS_REPLY_ERROR) {
+            return reply->element[i];
+        }
+    }
+    return reply;
+}
+
 static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data) {
     struct queue *queue = connect_queue_of(redis);
-    enum stream stream = unpack(data).stream;
-    size_t count = unpack(data).count;
+    enum stream stream = (enum stream)(uintptr_t)data;
     struct arena scratch = ARENA_INIT;
     if (queue == NULL || reply_ptr == NULL) {
         return;
     }
-    if (reading_answered(queue, reply_ptr, reading_promise(stream, count))) {
+    redisReply refused;
+    struct asked *asked = &queue->reading.asked[stream];
+    size_t count = asked->count;
+    const redisReply *reply = outcome(asked, reply_ptr, &refused);
+    if (reading_answered(queue, reply, reading_promise(stream, count))) {
         size_t before = queue->reading.got;
-        take_new(queue, stream, reply_ptr, &scratch);
-        arena_fini(&scratch);
+        if (reply_is_array(reply, PART_TAKE)) {
+            take_new(queue, stream, reply->element[PART_READ - 1], reply->element[PART_TAKE - 1], &scratch);
+            arena_fini(&scratch);
+        }
         bool urgent_is_empty = stream == STREAM_URGENT && queue->reading.got - before < count;
         if (urgent_is_empty && queue->ready && !queue->stopped && queue->reading.reserved == 0 &&
             reading_may_read(queue, STREAM_BULK) > 0) {
@@ -314,7 +386,6 @@ void reading_fini(struct queue *queue) {
     if (queue->reading.timer != NULL) {
         event_free(queue->reading.timer);
     }
-    again_fini(queue);
 }
 
 void reading_restart(struct queue *queue) {
@@ -337,7 +408,7 @@ void reading_soon(struct queue *queue) {
     }
 }
 
-void reading_own_again(struct queue *queue) {
-    queue->reading.again.own_again = true;
+void reading_look_again(struct queue *queue) {
+    queue->reading.again.dead_at_ms = 0;
     reading_soon(queue);
 }

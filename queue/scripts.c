@@ -15,8 +15,15 @@
 #define SCRIPT_TEXT(id, name) [id] = script_##name,
 static const char *const texts[SCRIPT_COUNT] = {SCRIPT_LIST(SCRIPT_TEXT)};
 
-static int make_one(struct arena *arena, const char *text, struct script *script, struct err *err) {
-    script->text = arena_printf(arena, "%s%s", script_common, text);
+static const char *behind_head(const char *text) {
+    while (*text == '-' || *text == '\n') {
+        text = strchr(text, '\n') + 1;
+    }
+    return text;
+}
+
+static int make_one(struct arena *arena, enum script_id id, struct script *script, struct err *err) {
+    script->text = id == SCRIPT_TAKE ? behind_head(texts[id]) : arena_printf(arena, "%s%s", script_common, texts[id]);
     if (script->text == NULL) {
         return err_no_memory(err);
     }
@@ -33,7 +40,7 @@ static int make_one(struct arena *arena, const char *text, struct script *script
 
 int scripts_make(struct arena *arena, struct script scripts[SCRIPT_COUNT], struct err *err) {
     for (int i = 0; i < SCRIPT_COUNT; i++) {
-        if (make_one(arena, texts[i], &scripts[i], err) < 0) {
+        if (make_one(arena, (enum script_id)i, &scripts[i], err) < 0) {
             return -1;
         }
     }

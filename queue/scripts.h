@@ -10,6 +10,8 @@
     X(SCRIPT_SETTLE, settle)                                                                                                               \
     X(SCRIPT_GIVEBACK, giveback)                                                                                                           \
     X(SCRIPT_CLAIM, claim)                                                                                                                 \
+    X(SCRIPT_TAKE, take)                                                                                                                   \
+    X(SCRIPT_GROUP, group)                                                                                                                 \
     X(SCRIPT_RECLAIM, reclaim)                                                                                                             \
     X(SCRIPT_READ, read)                                                                                                                   \
     X(SCRIPT_TRIM, trim)                                                                                                                   \
@@ -32,7 +34,8 @@ struct script {
     char sha[41]; /* 40 hex digits */
 };
 
-/* Puts each script together with lua/common.lua in `arena` and names it. 0, or -1 with *err. */
+/* Puts each script together with lua/common.lua in `arena` (take stands alone and without its head: it is sent with each read) and names
+ * it. 0, or -1 with *err. */
 int scripts_make(struct arena *arena, struct script scripts[SCRIPT_COUNT], struct err *err);
 
 /* The text of the Redis function library that other services call; begins with "#!lua name=reach". */

@@ -5,6 +5,7 @@
  *
  * Guarantees: what the caller passed is copied. After the answer the entries of the batch are no longer "in hand". Fails: by want
  * of memory, at once; a script that refuses for good is told to the caller with results NULL. */
+#include "queue/acks.h"
 #include "queue/arguments.h"
 #include "queue/inside.h"
 
@@ -14,7 +15,8 @@
 
 enum { LISTS_MAX = 4095, EFFECTS_MAX = 4095, STREAM_ID_MAX = 48 };
 
-struct ack {
+/* An entry that is in hand until the answer. */
+struct settled {
     enum stream stream;
     char id[STREAM_ID_MAX];
 };
@@ -24,8 +26,8 @@ struct batch {
     void *ctx;
     size_t n;
     enum queue_result *results;
-    struct ack *acks;
-    size_t n_acks;
+    struct settled *settled;
+    size_t n_settled;
     size_t n_receipts;
 };
 
@@ -34,7 +36,7 @@ struct batch {
 static void batch_free(struct batch *batch) {
     if (batch != NULL) {
         free(batch->results);
-        free(batch->acks);
+        free(batch->settled);
         free(batch);
     }
 }
@@ -48,20 +50,20 @@ static struct batch *batch_new(size_t n, queue_apply_fn *done, void *ctx) {
     batch->ctx = ctx;
     batch->n = n;
     batch->results = calloc(n, sizeof *batch->results);
-    batch->acks = calloc(n, sizeof *batch->acks);
-    if (batch->results == NULL || batch->acks == NULL) {
+    batch->settled = calloc(n, sizeof *batch->settled);
+    if (batch->results == NULL || batch->settled == NULL) {
         batch_free(batch);
         return NULL;
     }
     return batch;
 }
 
-static void batch_ack(struct batch *batch, enum stream stream, const char *id) {
-    struct ack *ack = &batch->acks[batch->n_acks++];
+static void batch_add(struct batch *batch, enum stream stream, const char *id) {
+    struct settled *settled = &batch->settled[batch->n_settled++];
     size_t len = strlen(id);
-    ack->stream = stream;
-    assert(len < sizeof ack->id);
-    memcpy(ack->id, id, len + 1);
+    settled->stream = stream;
+    assert(len < sizeof settled->id);
+    memcpy(settled->id, id, len + 1);
 }
 
 static int on_answer(struct queue *queue, struct call *call, size_t part, const redisReply *reply) {
@@ -79,8 +81,8 @@ static int on_answer(struct queue *queue, struct call *call, size_t part, const 
 
 static void on_finish(struct queue *queue, struct call *call, const struct err *err) {
     struct batch *batch = call->data;
-    for (size_t i = 0; i < batch->n_acks; i++) {
-        (void)held_remove(&queue->held, batch->acks[i].stream, batch->acks[i].id);
+    for (size_t i = 0; i < batch->n_settled; i++) {
+        (void)held_remove(&queue->held, batch->settled[i].stream, batch->settled[i].id);
     }
     queue->reading.receipts_out -= batch->n_receipts < queue->reading.receipts_out ? batch->n_receipts : queue->reading.receipts_out;
     queue->upkeep.trim_wanted = true;
@@ -126,7 +128,6 @@ static void put_head(struct queue *queue, struct command *command, enum script_i
                      const struct counts_wanted *lists) {
     call_script(queue, command, script, KEY_NOTICES, KEY_CHANGING);
     command_puts(command, queue->settings->prefix);
-    command_puts(command, queue->settings->group);
     command_put_i64(command, queue->settings->events_max);
     command_put_i64(command, (int64_t)n);
     command_put(command, spec->data, spec->len);
@@ -140,8 +141,7 @@ static void put_head(struct queue *queue, struct command *command, enum script_i
 
 /* The three of them in one form. */
 struct settling {
-    enum stream stream;
-    const char *stream_id;
+    struct ack ack;
     char state; /* letter or '-' */
     bool dead, unless_begun;
     const char *body;
@@ -153,7 +153,6 @@ struct settling {
 };
 
 static int spec_settling(struct buf *spec, struct counts_wanted *lists, const struct settling *item, struct err *err) {
-    buf_putc(spec, (char)('0' + item->stream));
     buf_putc(spec, item->state);
     buf_putc(spec, !item->dead ? '0' : item->unless_begun ? '2' : '1');
     buf_putc(spec, item->event != NULL ? '1' : '0');
@@ -161,7 +160,7 @@ static int spec_settling(struct buf *spec, struct counts_wanted *lists, const st
 }
 
 static void row_settling(struct command *command, const char *now, const struct settling *item) {
-    command_puts(command, item->stream_id);
+    acks_put(command, &item->ack, 1);
     if (item->dead) {
         command_put(command, item->body == NULL ? "" : item->body, item->body_len);
         put_text(command, item->reason);
@@ -191,8 +190,8 @@ static int settle(struct queue *queue, const struct settling *items, size_t n, q
             call_free(call);
             goto out;
         }
-        batch_ack(batch, items[i].stream, items[i].stream_id);
-        batch->n_receipts += items[i].stream == STREAM_RECEIPTS;
+        batch_add(batch, items[i].ack.stream, items[i].ack.id);
+        batch->n_receipts += items[i].ack.stream == STREAM_RECEIPTS;
     }
     call->n_parts = 1;
     put_head(queue, &call->parts[0], SCRIPT_SETTLE, n, &spec, &lists);
@@ -208,6 +207,10 @@ out:
     return rc;
 }
 
+static struct ack entry_ack(const struct queue *queue, const struct queue_entry *entry) {
+    return ack_of(&queue->held, (enum stream)entry->lane, entry->stream_id, &entry->leased);
+}
+
 int queue_refuse(struct queue *queue, const struct queue_refusal *refusals, size_t n, queue_apply_fn *done, void *ctx, struct err *err) {
     assert(n > 0);
     struct settling *items = calloc(n, sizeof *items);
@@ -217,8 +220,7 @@ int queue_refuse(struct queue *queue, const struct queue_refusal *refusals, size
     for (size_t i = 0; i < n; i++) {
         const struct queue_refusal *refusal = &refusals[i];
         assert(notice_state_final(refusal->state) && !notice_state_held(refusal->state));
-        items[i] = (struct settling){.stream = (enum stream)refusal->entry->lane,
-                                     .stream_id = refusal->entry->stream_id,
+        items[i] = (struct settling){.ack = entry_ack(queue, refusal->entry),
                                      .state = notice_state_letter(refusal->state),
                                      .dead = refusal->state == NOTICE_DEAD,
                                      .unless_begun = refusal->unless_begun,
@@ -242,8 +244,7 @@ int queue_control(struct queue *queue, const struct queue_control *controls, siz
     }
     for (size_t i = 0; i < n; i++) {
         const struct queue_control *control = &controls[i];
-        items[i] = (struct settling){.stream = (enum stream)control->entry->lane,
-                                     .stream_id = control->entry->stream_id,
+        items[i] = (struct settling){.ack = entry_ack(queue, control->entry),
                                      .state = '-',
                                      .counts = control->counts,
                                      .event = control->event,
@@ -263,8 +264,7 @@ int queue_receipts_done(struct queue *queue, const struct queue_receipt *receipt
     }
     for (size_t i = 0; i < n; i++) {
         const char *reason = reasons == NULL ? NULL : reasons[i];
-        items[i] = (struct settling){.stream = STREAM_RECEIPTS,
-                                     .stream_id = receipts[i].stream_id,
+        items[i] = (struct settling){.ack = ack_of(&queue->held, STREAM_RECEIPTS, receipts[i].stream_id, &receipts[i].leased),
                                      .state = '-',
                                      .dead = reason != NULL,
                                      .body = receipts[i].body,

@@ -7,6 +7,7 @@
 
 #include "queue/counts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,56 +62,77 @@ static int count_behind(struct store *store, enum stream stream, const char *aft
     return 0;
 }
 
-/* The id of the group's oldest pending entry, in milliseconds; 0: none. -1 with *err. */
-static int64_t oldest_pending_ms(struct store *store, enum stream stream, struct err *err) {
-    struct command command;
-    store_command(store, &command, "XPENDING", stream_key(stream));
-    command_puts(&command, store->settings->group);
-    redisReply *reply = store_ask(store, &command, err);
-    if (reply == NULL) {
-        return -1;
+/* What the leases of a lane say: how many entries are open, and behind which id the first of them comes ("" where none is). */
+struct leased {
+    int64_t open;
+    char after[48];
+};
+
+static bool is_older(const char *id, const char *than) {
+    uint64_t ms = 0, seq = 0, than_ms = 0, than_seq = 0;
+    bool known = stream_id_read(id, &ms, &seq) == 0 && stream_id_read(than, &than_ms, &than_seq) == 0;
+    return !known || ms < than_ms || (ms == than_ms && seq < than_seq);
+}
+
+/* `<deliveries> <end> <entries open> <after>,<to>...`, as lua/common.lua writes it. */
+static void add_lease(const char *text, struct leased *leased) {
+    char after[48];
+    long long open = 0;
+    if (sscanf(text, "%*d %*d %lld %47[0-9-]", &open, after) == 2) { /* NOLINT(cert-err34-c): its own text */
+        leased->open += open;
+        if (is_older(after, leased->after)) {
+            (void)snprintf(leased->after, sizeof leased->after, "%s", after);
+        }
     }
-    int64_t ms = reply_is_array(reply, 2) && reply_is_string(reply->element[1]) ? strtoll(reply->element[1]->str, NULL, 10) : 0;
-    freeReplyObject(reply);
-    return ms;
+}
+
+/* `leases` is the answer to HGETALL. */
+static struct leased sum_leases(const redisReply *leases, const char *lane) {
+    struct leased leased = {0, ""};
+    size_t len = strlen(lane);
+    for (size_t i = 0; reply_is_array(leases, i + 2); i += 2) {
+        const redisReply *field = leases->element[i], *text = leases->element[i + 1];
+        if (reply_is_string(field) && reply_is_string(text) && strncmp(field->str, lane, len) == 0 && field->str[len] == '/') {
+            add_lease(text->str, &leased);
+        }
+    }
+    return leased;
 }
 
 /* `groups` is the answer to XINFO GROUPS, an error where there is no such stream. */
-static json_t *lane_object(struct store *store, enum stream stream, const redisReply *groups, int64_t now_ms, struct err *err) {
+static json_t *lane_object(struct store *store, enum stream stream, const redisReply *groups, const struct leased *leased, int64_t now_ms,
+                           struct err *err) {
     const redisReply *group = find_group(groups, store->settings->group);
     const redisReply *delivered = member(group, "last-delivered-id");
     const redisReply *lag = member(group, "lag");
-    int64_t waiting = reply_int(lag, -1), pending = reply_int(member(group, "pending"), 0), first_ms = 0, counted = 0, oldest_ms = 0;
+    int64_t waiting = reply_int(lag, -1), first_ms = 0, counted = 0, oldest_ms = 0, n = 0;
     if (groups->type != REDIS_REPLY_ERROR) {
         const char *after = reply_is_string(delivered) ? delivered->str : "0-0";
-        if (count_behind(store, stream, after, waiting < 0, &first_ms, &counted, err) < 0) {
+        if (count_behind(store, stream, after, waiting < 0, &first_ms, &counted, err) < 0 ||
+            (leased->after[0] != '\0' && count_behind(store, stream, leased->after, false, &oldest_ms, &n, err) < 0)) {
             return NULL;
         }
         /* Redis 7.0 does not count in `lag` what was read, where it has read that from a file again that was rewritten before. */
         waiting = first_ms == 0 ? 0 : waiting;
-        oldest_ms = pending > 0 ? oldest_pending_ms(store, stream, err) : 0;
-        if (oldest_ms < 0) {
-            return NULL;
-        }
     }
     if (oldest_ms == 0 || (first_ms != 0 && first_ms < oldest_ms)) {
         oldest_ms = first_ms;
     }
     int64_t age_ms = oldest_ms == 0 || oldest_ms > now_ms ? 0 : now_ms - oldest_ms;
-    return json_pack("{s:I, s:I, s:I}", "waiting", (json_int_t)(waiting < 0 ? counted : waiting), "pending", (json_int_t)pending,
+    return json_pack("{s:I, s:I, s:I}", "waiting", (json_int_t)(waiting < 0 ? counted : waiting), "pending", (json_int_t)leased->open,
                      "oldest_ms", (json_int_t)age_ms);
 }
 
 /* ---- status -------------------------------------------------------------------------------------------------------- */
 
-enum { LOOK_COUNTERS, LOOK_RECORDS, LOOK_DESK, LOOK_HOLDS, LOOK_TIME, LOOK_GROUPS, LOOK_COUNT = LOOK_GROUPS + STREAM_COUNT };
+enum { LOOK_COUNTERS, LOOK_RECORDS, LOOK_DESK, LOOK_HOLDS, LOOK_LEASES, LOOK_TIME, LOOK_GROUPS, LOOK_COUNT = LOOK_GROUPS + STREAM_COUNT };
 
 static int send_looks(struct store *store, struct err *err) {
     struct command command;
     static const struct {
         const char *name;
         enum key key;
-    } looks[] = {{"HGETALL", KEY_COUNTERS}, {"HLEN", KEY_NOTICES}, {"HLEN", KEY_DESK}, {"HLEN", KEY_HOLDS}};
+    } looks[] = {{"HGETALL", KEY_COUNTERS}, {"HLEN", KEY_NOTICES}, {"HLEN", KEY_DESK}, {"HLEN", KEY_HOLDS}, {"HGETALL", KEY_LEASES}};
     command_init(&command, "MULTI");
     int rc = store_send(store, &command, err);
     for (size_t i = 0; rc == 0 && i < sizeof looks / sizeof *looks; i++) {
@@ -161,7 +183,8 @@ static json_t *lanes_object(struct store *store, const redisReply *looks, struct
     int64_t now_ms = reply_is_array(time, 2) ? reply_int(time->element[0], 0) * 1000 + reply_int(time->element[1], 0) / 1000 : 0;
     json_t *lanes = json_object();
     for (int i = 0; i < STREAM_COUNT; i++) {
-        json_t *lane = lane_object(store, (enum stream)i, looks->element[LOOK_GROUPS + i], now_ms, err);
+        struct leased leased = sum_leases(looks->element[LOOK_LEASES], stream_name((enum stream)i));
+        json_t *lane = lane_object(store, (enum stream)i, looks->element[LOOK_GROUPS + i], &leased, now_ms, err);
         if (lane == NULL || json_object_set_new(lanes, stream_name((enum stream)i), lane) < 0) {
             json_decref(lanes);
             return NULL;

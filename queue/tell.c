@@ -36,12 +36,12 @@ static int put_arguments(struct command *command, const struct queue_settings *s
     }
     bool failed = events.failed;
     command_puts(command, settings->prefix);
-    command_puts(command, settings->group);
     command_put_i64(command, settings->events_max);
     command_put(command, events.len > 0 ? events.data : "", events.len);
     command_puts(command, "0"); /* items */
     command_puts(command, "");  /* their tokens */
-    for (int kind = 0; kind < 6; kind++) {
+    command_puts(command, "");  /* their states */
+    for (int kind = 0; kind < 5; kind++) {
         command_puts(command, "0");
     }
     command_put_i64(command, (int64_t)counts->n);

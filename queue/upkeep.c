@@ -219,7 +219,7 @@ enum { REQUEUE_PAGE = 500 };
 
 static void requeue(struct queue *queue, enum stream stream);
 
-/* [next cursor, how many became pending] */
+/* [where to go on, how many were found] */
 static void on_requeued(redisAsyncContext *redis, void *reply_ptr, void *data) {
     struct queue *queue = connect_queue_of(redis);
     const redisReply *reply = reply_ptr;
@@ -242,17 +242,19 @@ static void on_requeued(redisAsyncContext *redis, void *reply_ptr, void *data) {
         return;
     }
     log_error(
-        "queue: %lld entries of %s were neither pending nor known to be acknowledged (was a consumer deleted?); they are handed out again",
+        "queue: %lld entries of %s were neither in a lease nor known to be acknowledged (was a lease deleted?); they are handed out again",
         (long long)upkeep->requeued, stream_name(stream));
-    reading_own_again(queue);
+    reading_look_again(queue);
 }
 
 static void requeue(struct queue *queue, enum stream stream) {
     struct command command;
+    char token[RECORD_TOKEN_LEN];
+    queue_record_token(queue_fence(queue), token);
     call_stream_script(queue, &command, SCRIPT_REQUEUE, stream);
     command_puts(&command, queue->settings->group);
-    command_puts(&command, queue->consumer);
     command_puts(&command, stream_name(stream));
+    command_put(&command, token, sizeof token);
     command_puts(&command, queue->upkeep.requeue_cursor);
     command_put_i64(&command, REQUEUE_PAGE);
     (void)connect_send(queue, &command, on_requeued, (void *)(uintptr_t)stream);
@@ -267,7 +269,7 @@ static void on_trimmed(redisAsyncContext *redis, void *reply_ptr, void *data) {
     if (reply_trouble(reply) != TROUBLE_NONE) {
         connect_trouble(queue, reply_trouble(reply), reply->str);
     } else if (reply_int(reply, 0) < 0 && !queue->stopped) {
-        queue->upkeep.requeue_cursor[0] = '\0';
+        (void)snprintf(queue->upkeep.requeue_cursor, sizeof queue->upkeep.requeue_cursor, "0-0");
         queue->upkeep.requeued = 0;
         requeue(queue, (enum stream)(uintptr_t)data);
     }

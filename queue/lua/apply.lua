@@ -1,16 +1,18 @@
 -- apply: changes a batch of different notices, all of them or none.
 --
--- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 events  8 intake  9 intake:bulk  10 receipts  11 dead
--- ARGV  1 prefix  2 group  3 length of events  4 the events, a JSON array ('' for none)  5 number of items
---       6 tokens seen, 16 hex digits an item ('' where every notice is new)
---       7-15 how many rows of each kind there are, in this order:
---       due: time, id · due no more: id · job kept: id, job · job dropped: id · acknowledged, urgent: stream id · bulk: stream id
+-- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 events  8 intake  9 intake:bulk  10 receipts  11 dead  12 leases
+-- ARGV  1 prefix  2 length of events  3 the events, a JSON array ('' for none)  4 number of items
+--       5 tokens seen, 16 hex digits an item ('' where every notice is new)
+--       6 how many items get which state: letter and number of each, one behind the other
+--       7-14 how many rows of each kind there are, in this order:
+--       due: time, id · due no more: id · job kept: id, job · job dropped: id · acknowledged: lane, lease, number, ids before and last
 --       · counted: names, times · effects: five arguments each · decided on: item, customer, contact book entry as read (its SHA-1, '' for none)
---       16 until when (ms, Redis's clock) new notices may begin, 0: for ever; then id and record of each item, then those rows
+--       15 until when (ms, Redis's clock) new notices may begin, 0: for ever; then id and record of each item, then those rows
 --
 -- Before: a record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none.
 -- After, where every item's record carried the token seen (for token 0: no record, and it is not too late): the new records are there with the jobs, the
--- due times, the counters, the events and the effects that belong to them, and their stream entries are acknowledged. Else
+-- due times, the counters, the events and the effects that belong to them, and their stream entries are acknowledged
+-- where their lease is still there. Else
 -- nothing has changed. Answer: one letter an item:
 --   A  done; also where the record already carries the new token: an earlier try of this same call did it, with all the others
 --   S  stale: somebody else has changed the notice
@@ -21,15 +23,16 @@
 -- The payloads go from ARGV to the commands as they are and no row is looked at twice: Lua hashes every byte of every string it
 -- makes, and makes most of this script's cost.
 
-local A, call, sub, byte, find = ARGV, redis.call, string.sub, string.byte, string.find
+local A, call, sub, byte, find, match = ARGV, redis.call, string.sub, string.byte, string.find, string.match
 local NOTICES, JOBS, DUE, LAST, PREVIOUS, COUNTERS, EVENTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local NONE = '0000000000000000'
-local FIRST = 17
+local FIRST = 16
 
-local n, seen = tonumber(A[5]), A[6]
-local ids = {}
+local n, seen = tonumber(A[4]), A[5]
+local ids, at = {}, FIRST
 for i = 1, n do
-    ids[i] = A[FIRST - 2 + 2 * i]
+    ids[i] = A[at]
+    at = at + 2
 end
 demand_keys()
 local held = read_fields(NOTICES, ids)
@@ -50,31 +53,35 @@ end
 
 -- Who read an entry longer than a lease ago may have lost it to another who has refused or finished it: nothing begins any more.
 local too_late = false
-if A[16] ~= '0' then
+if A[15] ~= '0' then
     local time = call('TIME')
-    too_late = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) > tonumber(A[16])
+    too_late = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) > tonumber(A[15])
 end
 
 -- Whether every item is granted, which is nearly always so: then no letters are made.
-local function all_fit()
+local function all_are_new()
     for i = 1, n do
-        local old = held[i]
-        if seen == '' then
-            if old or too_late then
-                return false
-            end
-        else
-            local token = sub(seen, 16 * i - 15, 16 * i)
-            if old and sub(old, 2, 17) ~= token or not old and (token ~= NONE or too_late) then
-                return false
-            end
+        if held[i] then
+            return false
         end
+    end
+    return not too_late
+end
+
+local function all_are_as_seen()
+    local at = 1
+    for i = 1, n do
+        local old, token = held[i], sub(seen, at, at + 15)
+        if old and find(old, token, 2, true) ~= 2 or not old and (token ~= NONE or too_late) then
+            return false
+        end
+        at = at + 16
     end
     return true
 end
 
 local answer, fit = nil, n
-if not all_fit() then
+if not (seen == '' and all_are_new() or seen ~= '' and all_are_as_seen()) then
     answer, fit = {}, 0
     for i = 1, n do
         local letter = verdict(i)
@@ -85,12 +92,11 @@ end
 
 -- Where the rows of each kind begin:
 local rows = {}
-local at = FIRST + 2 * n
-for kind, width in ipairs({2, 1, 2, 1, 1, 1, 2, 5, 3}) do
+for kind, width in ipairs({2, 1, 2, 1, 5, 2, 5, 3}) do
     rows[kind] = {at, at + width * tonumber(A[6 + kind]) - 1}
     at = rows[kind][2] + 1
 end
-for i = rows[9][1], rows[9][2], 3 do
+for i = rows[8][1], rows[8][2], 3 do
     local item = tonumber(A[i])
     if (not answer or answer[item] == 'R') and not book_is(A[i + 1], A[i + 2]) then
         if not answer then
@@ -107,31 +113,30 @@ if fit < n then
 end
 
 -- From here on every item is granted.
-demand_effects(A[1], rows[8][1], tonumber(A[14]))
+demand_effects(A[1], rows[7][1], tonumber(A[13]))
 
-local customers, last, k, before, after = {}, {}, 0, {}, {}
+local customers, last, k, before, at_record = {}, {}, 0, {}, FIRST + 1
 for i = 1, n do
-    local old, record = held[i], A[FIRST - 1 + 2 * i]
-    local state = byte(record)
-    after[state] = (after[state] or 0) + 1
+    local old = held[i]
     if old then
-        state = byte(old)
+        local state = byte(old)
         before[state] = (before[state] or 0) + 1
     else
-        local customer = sub(record, 19, find(record, ' ', 19, true) - 1)
+        local customer = match(A[at_record], '^(%S+)', 19)
         k = k + 1
         customers[k], last[2 * k - 1], last[2 * k] = customer, customer, ids[i]
     end
+    at_record = at_record + 2
 end
 
 local tally = {accepted = k}
 for state, times in pairs(before) do
     add(tally, 'state:' .. string.char(state), -times)
 end
-for state, times in pairs(after) do
-    add(tally, 'state:' .. string.char(state), times)
+for state, times in string.gmatch(A[6], '(%a)(%d+)') do
+    add(tally, 'state:' .. state, tonumber(times))
 end
-for i = rows[7][1], rows[7][2], 2 do
+for i = rows[6][1], rows[6][2], 2 do
     add_names(tally, A[i], tonumber(A[i + 1]))
 end
 
@@ -186,14 +191,13 @@ if rows[2][2] >= rows[2][1] and call('TYPE', DUE).ok ~= 'none' then
 end
 write_all('HSET', JOBS, nil, A, rows[3][1], rows[3][2])
 write_all('HDEL', JOBS, nil, A, rows[4][1], rows[4][2])
-tally['acked:urgent'] = write_all('XACK', KEYS[8], A[2], A, rows[5][1], rows[5][2])
-tally['acked:bulk'] = write_all('XACK', KEYS[9], A[2], A, rows[6][1], rows[6][2])
+acknowledge(rows[5][1], rows[5][2], tally)
 link_newcomers()
 write_counters(COUNTERS, tally)
 local told = {}
-do_effects(A[1], rows[8][1], tonumber(A[14]), told)
-write_events(EVENTS, A[3], told)
-if A[4] ~= '' then
-    call('XADD', EVENTS, 'MAXLEN', '~', A[3], '*', 'events', A[4])
+do_effects(A[1], rows[7][1], tonumber(A[13]), told)
+write_events(EVENTS, A[2], told)
+if A[3] ~= '' then
+    call('XADD', EVENTS, 'MAXLEN', '~', A[2], '*', 'events', A[3])
 end
 return string.rep('A', n)

@@ -8,7 +8,7 @@
 -- A record's age: its token begins with the time at which its epoch was given out, in 64ths of a second, and epochs are renewed
 -- every few minutes; so a record is at most that much younger than its token says.
 --
--- Before: a notice in flight has a place in due, or it is in its first attempt and its stream entry is pending, or it is stranded and
+-- Before: a notice in flight has a place in due, or it is in its first attempt and its stream entry is open in a lease, or it is stranded and
 -- waits for a contact point.
 -- After: a notice of the page that is in flight, not stranded, older than the age and not in due (its entry was trimmed, its
 -- holder died in a way nobody thought of) is due now. Answer: next cursor, how many those were, whether ids of

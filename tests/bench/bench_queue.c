@@ -191,6 +191,7 @@ struct work {
 static struct event_base *base;
 static struct queue *queue;
 static size_t in_hand, finished, wanted;
+static struct meter started; /* when it was connected, as with bare */
 
 static void work_free(struct work *work) {
     for (size_t i = 0; i < work->n; i++) {
@@ -324,6 +325,7 @@ static void on_entries(void *ctx, const struct queue_entry *entries, size_t n, s
 
 static void on_ready(void *ctx) {
     (void)ctx;
+    started = meter_start();
 }
 
 static void on_trouble(void *ctx, const struct err *err) {
@@ -353,12 +355,11 @@ static struct figures whole(size_t n) {
     base = event_base_new();
     in_hand = finished = 0;
     wanted = n;
-    struct meter meter = meter_start();
     queue = queue_new(base, &clock_system, &settings, &handlers, NULL, &err);
     assert_non_null(queue);
     queue_set_room(queue, ROOM);
     assert_int_not_equal(event_base_dispatch(base), -1);
-    struct figures figures = meter_stop(&meter, n);
+    struct figures figures = meter_stop(&started, n);
     queue_free(queue);
     event_base_free(base);
     assert_int_equal(finished, n);

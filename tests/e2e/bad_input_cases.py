@@ -231,8 +231,8 @@ class BadInput(unittest.TestCase):
         states = sum(value for name, value in counters.items() if name.startswith("state:"))
         self.assertEqual(counters["accepted"], states)
         self.assertEqual(counters["state:D"], self.redis("XLEN", "reach:dead"))
-        for lane in ("reach:intake", "reach:intake:bulk"):
-            self.assertEqual(self.redis("XPENDING", lane, "reachd")[0], 0, "something is left pending")
+        fields = self.redis("HKEYS", "reach:leases")
+        self.assertEqual([field for field in fields if b"/" in field], [], "something is left in a lease")
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ it_waits_with_a_bounce_until_the_message_is_known() {
     [ -n "$key" ] || fail "no message is known for n1"
     rcli RENAME "$key" elsewhere >"$T/rename"
     rcli XADD reach:receipts '*' receipt "{\"v\":1,\"gateway\":\"relay\",\"ref\":\"${key##* }\",\"status\":\"bounced\"}" >"$T/xadd"
-    wait_until 10 "it is read" sh -c "redis-cli -s $REDIS_SOCK XPENDING reach:receipts reachd | head -n 1 | grep -qx 1"
+    wait_until 10 "it is read" open_in receipts 1
     equal 0 "$(rcli XLEN reach:dead)" "dead letters"
     cleared ada 1 || fail "ada's clearance is gone"
     rcli RENAME elsewhere "$key" >"$T/rename"

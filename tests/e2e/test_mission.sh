@@ -155,7 +155,7 @@ it_counts_a_seen_banner_as_having_reached_a_stranded_customer() {
 it_applies_the_same_receipt_once() {
     receipt '{"v":1,"notice":"n7","customer":"eve","status":"seen"}'
     receipt '{"v":1,"notice":"n7","customer":"eve","status":"seen"}'
-    wait_until 10 "the receipts are acknowledged" sh -c "redis-cli -s $REDIS_SOCK XPENDING reach:receipts reachd | head -n1 | grep -qx 0"
+    wait_until 10 "the receipts are acknowledged" open_in receipts 0
     state_is n7 reached || fail "the state changed"
 }
 
@@ -229,16 +229,18 @@ it_raises_the_alarm_when_an_account_is_disabled_without_clearance() {
     wait_until 10 "a case asks whose it is" in_hash desk d3
     equal 3 "$(rcli HGET reach:counters count:alarm.disabled-without-clearance)" "alarms"
     job '{"v":1,"type":"disabled","id":"d4","account":"cleo@walton.example"}'
-    wait_until 10 "the job is done" sh -c "redis-cli -s $REDIS_SOCK XPENDING reach:intake reachd | head -n1 | grep -qx 0"
+    wait_until 10 "the job is done" open_in urgent 0
     equal 3 "$(rcli HGET reach:counters count:alarm.disabled-without-clearance)" "alarms after a cleared account"
     lacks "$(cat "$T/reachd.log")" "ivy@walton" "log"
 }
 
+# Nothing of the urgent lane waits, and nothing of it is in hand.
+all_is_done() { rcli XINFO GROUPS reach:intake | grep -A1 -x lag | grep -qx 0 && open_in urgent 0; }
+
 # disabled ID MORE ALARMS: a `disabled` job for ID@walton.example; afterwards there have been so many alarms
 disabled() {
     job "{\"v\":1,\"type\":\"disabled\",\"id\":\"$1\",\"account\":\"$1@walton.example\"$2}"
-    wait_until 10 "the job $1 is done" sh -c "redis-cli -s $REDIS_SOCK XPENDING reach:intake reachd | head -n1 | grep -qx 0 &&
-        redis-cli -s $REDIS_SOCK XINFO GROUPS reach:intake | grep -A1 -x lag | grep -qx 0"
+    wait_until 10 "the job $1 is done" all_is_done
     equal "$3" "$(rcli HGET reach:counters count:alarm.disabled-without-clearance)" "alarms after $1"
 }
 

@@ -168,7 +168,7 @@ it_answers_a_duplicate_and_one_out_of_order_with_200_and_changes_nothing() {
     before=$(ctl --json notice show ada)
     equal "200 None" "$(receipt +441632960013 delivered)" "the same again"
     equal "200 None" "$(receipt +441632960013 queued)" "an earlier one"
-    wait_until 10 "the receipts are through" sh -c "redis-cli -s $REDIS_SOCK XPENDING reach:receipts reachd | head -n1 | grep -qx 0"
+    wait_until 10 "the receipts are through" open_in receipts 0
     equal "$before" "$(ctl --json notice show ada)" "the notice"
 }
 
@@ -256,7 +256,7 @@ it_takes_a_late_failure_as_a_reason_to_withdraw_and_leaves_the_final_state() {
     state_is jan reached || fail "a final state was left"
     wait_until 10 "the number is marked" contact_is jan sms bounced
     equal "200 None" "$(receipt +441632960103 delivered)" "the other way round"
-    wait_until 10 "the receipts are through" sh -c "redis-cli -s $REDIS_SOCK XPENDING reach:receipts reachd | head -n1 | grep -qx 0"
+    wait_until 10 "the receipts are through" open_in receipts 0
     cleared jan 0 || fail "a clearance came back"
 }
 

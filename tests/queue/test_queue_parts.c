@@ -35,8 +35,8 @@ static void entries_in_hand_are_a_set(void **state) {
     for (unsigned round = 0; round < 3; round++) {
         for (unsigned i = 0; i < 5000; i++) {
             (void)snprintf(id, sizeof id, "%u-%u", 1700000000u + i / 7, i % 7);
-            assert_int_equal(held_add(&held, (enum stream)(i % 3), id), 1);
-            assert_int_equal(held_add(&held, (enum stream)(i % 3), id), 0);
+            assert_int_equal(held_add(&held, (enum stream)(i % 3), id, i), 1);
+            assert_int_equal(held_add(&held, (enum stream)(i % 3), id, i), 0);
             assert_int_equal(held_remove(&held, (enum stream)((i + 1) % 3), id), 0);
         }
         assert_int_equal(held.n, 5000);
@@ -48,7 +48,7 @@ static void entries_in_hand_are_a_set(void **state) {
         }
         assert_int_equal(held.n, 0);
     }
-    assert_int_equal(held_add(&held, STREAM_BULK, "no id"), 0);
+    assert_int_equal(held_add(&held, STREAM_BULK, "no id", 1), 0);
     held_fini(&held);
 }
 

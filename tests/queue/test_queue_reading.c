@@ -73,7 +73,7 @@ static void an_entry_without_a_job_is_handed_out_without_a_body(void **state) {
     assert_null(kit.entries[0].body);
 }
 
-static void a_consumer_that_comes_back_reads_its_own_pending_entries_again(void **state) {
+static void a_consumer_that_comes_back_takes_up_its_own_leases_again(void **state) {
     (void)state;
     kit_push(&kit.settings, LANE_URGENT, 5);
     kit_push(&kit.settings, LANE_BULK, 5);
@@ -279,7 +279,7 @@ static void fault_09_a_deleted_stream_is_made_again(void **state) {
     kit_until_n(&kit, &kit.n_entries, 2);
 }
 
-static void fault_06_entries_trimmed_while_pending_do_not_stop_the_reading(void **state) {
+static void fault_06_entries_trimmed_while_in_a_lease_do_not_stop_the_reading(void **state) {
     (void)state;
     kit_push(&kit.settings, LANE_URGENT, 3);
     queue_set_room(kit.queue, 100);
@@ -291,7 +291,7 @@ static void fault_06_entries_trimmed_while_pending_do_not_stop_the_reading(void 
     kit_until_n(&kit, &kit.n_entries, 1);
     kit_run(&kit, 50);
     assert_int_equal(kit.n_entries, 1);
-    assert_int_equal(strncmp(redis_server_ask(&server, "XPENDING", "reach:intake", "reachd", NULL), "1", 1), 0);
+    assert_int_equal(kit_pending(&kit.settings, "urgent"), 1);
 }
 
 /* Waits until the stream has `n` entries left. */
@@ -313,14 +313,35 @@ static void finish_entries(size_t from, size_t n) {
     kit_apply(&kit, changes, n);
 }
 
-static void fault_07_the_entries_of_a_deleted_consumer_are_found_and_handed_out_again(void **state) {
+static void fault_07_a_deleted_consumer_takes_no_entry_with_it(void **state) {
+    (void)state;
+    kit_prepare(&other, &server, "w2");
+    other.settings.lease_ms = 400;
+    kit_connect(&other, 5);
+    kit_push(&kit.settings, LANE_URGENT, 5);
+    kit_until_n(&other, &other.n_entries, 5);
+    kit_close(&other);
+    assert_int_equal(redis_server_number(&server, "XGROUP", "DELCONSUMER", "reach:intake", "reachd", "w2", NULL), 0);
+    queue_set_room(kit.queue, 100);
+    kit_until_n(&kit, &kit.n_entries, 5);
+    assert_int_equal(kit.entries[0].deliveries, 2);
+}
+
+/* All leases of a lane, by hand. */
+static void delete_leases(const char *lane) {
+    static const char script[] = "local n = 0 for _, f in ipairs(redis.call('HKEYS', KEYS[1])) do "
+                                 "if string.find(f, ARGV[1] .. '/', 1, true) then n = n + redis.call('HDEL', KEYS[1], f) end end return n";
+    assert_int_equal(redis_server_number(&server, "EVAL", script, "1", "reach:leases", lane, NULL), 1);
+}
+
+static void fault_07_the_entries_of_a_deleted_lease_are_found_and_handed_out_again(void **state) {
     (void)state;
     kit_prepare(&other, &server, "w2");
     kit_connect(&other, 5);
     kit_push(&kit.settings, LANE_URGENT, 5);
     kit_until_n(&other, &other.n_entries, 5);
     kit_close(&other);
-    assert_int_equal(redis_server_number(&server, "XGROUP", "DELCONSUMER", "reach:intake", "reachd", "w2", NULL), 5);
+    delete_leases("urgent");
     kit_push(&kit.settings, LANE_URGENT, 3);
     queue_set_room(kit.queue, 100);
     kit_until_n(&kit, &kit.n_entries, 3);
@@ -352,7 +373,7 @@ static void the_sum_of_a_stream_survives_what_others_delete(void **state) {
     assert_int_equal(kit.n_entries, 10);
 }
 
-static void acknowledged_entries_are_trimmed_and_pending_ones_stay(void **state) {
+static void acknowledged_entries_are_trimmed_and_open_ones_stay(void **state) {
     (void)state;
     kit_push(&kit.settings, LANE_URGENT, 10);
     queue_set_room(kit.queue, 100);
@@ -503,7 +524,7 @@ int main(void) {
         TEST(never_more_than_the_room_is_handed_out),
         TEST(the_urgent_lane_is_read_before_the_bulk_lane),
         TEST(an_entry_without_a_job_is_handed_out_without_a_body),
-        TEST(a_consumer_that_comes_back_reads_its_own_pending_entries_again),
+        TEST(a_consumer_that_comes_back_takes_up_its_own_leases_again),
         TEST(what_is_in_hand_is_not_handed_out_again_after_a_reconnect),
         TEST(entries_of_a_dead_consumer_are_taken_over_after_the_lease),
         TEST(what_is_let_go_comes_back_after_the_lease_and_what_is_in_hand_does_not),
@@ -515,10 +536,11 @@ int main(void) {
         TEST(fault_18_what_is_in_hand_does_not_become_a_suspect),
         TEST(fault_08_a_lost_group_is_made_again_from_the_beginning),
         TEST(fault_09_a_deleted_stream_is_made_again),
-        TEST(fault_06_entries_trimmed_while_pending_do_not_stop_the_reading),
-        TEST(fault_07_the_entries_of_a_deleted_consumer_are_found_and_handed_out_again),
+        TEST(fault_06_entries_trimmed_while_in_a_lease_do_not_stop_the_reading),
+        TEST(fault_07_a_deleted_consumer_takes_no_entry_with_it),
+        TEST(fault_07_the_entries_of_a_deleted_lease_are_found_and_handed_out_again),
         TEST(the_sum_of_a_stream_survives_what_others_delete),
-        TEST(acknowledged_entries_are_trimmed_and_pending_ones_stay),
+        TEST(acknowledged_entries_are_trimmed_and_open_ones_stay),
         TEST(a_group_of_somebody_else_keeps_what_it_has_not_read),
         TEST(receipts_are_read_without_room_and_settled_once),
         TEST(a_due_notice_is_handed_out_when_its_time_has_come),

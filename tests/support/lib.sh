@@ -187,6 +187,11 @@ start_redis() {
 # rcli COMMAND...: redis-cli on it.
 rcli() { redis-cli -s "$REDIS_SOCK" "$@"; }
 
+# open_in LANE N: whether exactly N entries of the lane (urgent, bulk, receipts) are in leases.
+open_in() {
+    [ "$(rcli HGETALL reach:leases | awk -v lane="$1/" 'NR % 2 == 0 && index(field, lane) == 1 { n += $3 } { field = $0 } END { print n + 0 }')" = "$2" ]
+}
+
 # ---- the sandbox peer ------------------------------------------------------------------------------------------------------
 # shellcheck disable=SC2120
 # start_peer [OPTION...]: messages in $PEER_DIR, ports in $SMTP_PORT and $HTTP_PORT.

@@ -218,16 +218,32 @@ void kit_push(const struct queue_settings *settings, enum lane lane, size_t n) {
     store_close(store);
 }
 
-long long kit_status(const struct queue_settings *settings, const char *member) {
+static json_t *look(const struct queue_settings *settings) {
     struct err err;
     struct store *store = store_open(settings, &err);
     assert_non_null(store);
     json_t *status = store_status(store, &err);
     assert_non_null(status);
-    json_t *value = json_object_get(status, member);
-    assert_true(json_is_integer(value));
-    long long number = json_integer_value(value);
-    json_decref(status);
     store_close(store);
-    return number;
+    return status;
+}
+
+static long long number(const json_t *object, const char *member) {
+    const json_t *value = json_object_get(object, member);
+    assert_true(json_is_integer(value));
+    return json_integer_value(value);
+}
+
+long long kit_status(const struct queue_settings *settings, const char *member) {
+    json_t *status = look(settings);
+    long long value = number(status, member);
+    json_decref(status);
+    return value;
+}
+
+long long kit_pending(const struct queue_settings *settings, const char *lane) {
+    json_t *status = look(settings);
+    long long value = number(json_object_get(json_object_get(status, "lanes"), lane), "pending");
+    json_decref(status);
+    return value;
 }

@@ -67,4 +67,7 @@ void kit_push(const struct queue_settings *settings, enum lane lane, size_t n);
 /* `accepted`, `unaccounted`, ... out of store_status(). */
 long long kit_status(const struct queue_settings *settings, const char *member);
 
+/* How many entries of a lane ("urgent", "bulk", "receipts") are in leases, out of the same. */
+long long kit_pending(const struct queue_settings *settings, const char *lane);
+
 #endif
