@@ -134,6 +134,17 @@ static void put_lists(const struct record *record, struct buf *out) {
     buf_putc(out, ']');
 }
 
+/* JSON itself; a string that holds it where it says what the release looks for in a record's text (queue/lua/common.lua, is_done): what a
+ * producer sends must not look like a hold of ours. */
+static void put_data(const struct record *record, struct buf *out) {
+    if (record->data != NULL && strstr(record->data, "\"hold\":true") != NULL) {
+        put_text(out, "data", record->data);
+    } else if (record->data != NULL) {
+        put_name(out, "data");
+        buf_puts(out, record->data);
+    }
+}
+
 void record_write(const struct record *record, enum notice_state state, struct buf *out) {
     const char letter[] = {notice_state_letter(state), '\0'};
     buf_putc(out, '{');
@@ -154,10 +165,7 @@ void record_write(const struct record *record, enum notice_state state, struct b
     put_text(out, "an", record->addressed.name);
     put_text(out, "az", record->addressed.time_zone);
     put_text(out, "al", record->addressed.locale);
-    if (record->data != NULL) { /* JSON itself */
-        put_name(out, "data");
-        buf_puts(out, record->data);
-    }
+    put_data(record, out);
     put_flag(out, "desk", record->desk);
     put_flag(out, "hold", record->held);
     put_flag(out, "clear", record->cleared);
@@ -183,7 +191,7 @@ static int64_t get_time(const json_t *object, const char *name, const struct rec
     return value == NULL ? 0 : record_time_read(record, json_integer_value(value));
 }
 
-/* JSON text of a member; of earlier versions a string that holds it. */
+/* JSON text of a member, or a string that holds it (put_data(); of earlier versions always). */
 static const char *get_json(const json_t *object, const char *name, struct arena *arena) {
     const json_t *value = json_object_get(object, name);
     if (value == NULL || json_is_string(value)) {

@@ -101,6 +101,30 @@ static void what_is_written_is_read_again(void **state) {
     arena_fini(&arena);
 }
 
+/* The release is refused while a record's text says "hold":true (queue/lua/common.lua). */
+static void what_a_producer_sends_does_not_look_like_a_hold(void **state) {
+    (void)state;
+    static const char data[] = "{\"hold\":true,\"in\":{\"hold\":true}}";
+    struct arena arena = ARENA_INIT;
+    struct buf text = BUF_INIT;
+    struct record record;
+    struct record again;
+    struct err err;
+    fill(&record, &arena);
+    record.data = data;
+    record_write(&record, NOTICE_REACHED, &text);
+    assert_null(strstr(buf_str(&text), "\"hold\":true"));
+    assert_int_equal(record_read(buf_str(&text), &arena, &again, &err), 0);
+    assert_string_equal(again.data, data);
+    assert_false(again.held);
+    buf_reset(&text);
+    record.held = true;
+    record_write(&record, NOTICE_REACHED, &text);
+    assert_non_null(strstr(buf_str(&text), "\"hold\":true"));
+    buf_fini(&text);
+    arena_fini(&arena);
+}
+
 static void a_try_is_found_by_step_and_contact(void **state) {
     (void)state;
     struct arena arena = ARENA_INIT;
@@ -298,6 +322,7 @@ static void a_damaged_record_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read_again),
+        cmocka_unit_test(what_a_producer_sends_does_not_look_like_a_hold),
         cmocka_unit_test(a_try_is_found_by_step_and_contact),
         cmocka_unit_test(the_timeline_keeps_its_first_line_and_the_newest),
         cmocka_unit_test(the_timeline_takes_little_room_and_says_all),

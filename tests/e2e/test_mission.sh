@@ -61,6 +61,13 @@ it_clears_an_account_once_its_customer_was_reached() {
     ctl clearance check ADA+x@mail.walton.example >/dev/null
 }
 
+it_releases_contact_data_whatever_the_values_of_a_notice_are_called() {
+    job '{"v":1,"type":"notice","id":"hd1","notice":"mail-password-disabled","customer":{"id":"hank","locale":"en","contacts":['"$EMAIL"']},
+        "disables":{"accounts":["hank@walton.example"]},"data":{"reset_url":"https://walton.example/reset","hold":true}}'
+    comes_to hd1 reached
+    equal 1 "$(allowed release hank)" "release"
+}
+
 it_strands_a_customer_whose_other_address_is_the_same_mailbox() {
     notice n2 bob '{"channel":"email","address":"Bob+shop@MAIL.walton.example"}'
     comes_to n2 stranded
