@@ -115,7 +115,8 @@ static int reject(struct intake *in, uint64_t number, const struct line *line, c
     return write_reject(in, number, line, fault, err);
 }
 
-/* Takes out of a customer the contact points whose addresses cannot be valid. 0, or -1 with *err. */
+/* Takes out of a customer the contact points whose addresses cannot be valid. What came in stands with the first of them: a long line with
+ * thousands of them must not be written down thousands of times. 0, or -1 with *err. */
 static int reject_bad_contacts(struct intake *in, struct customer *customer, uint64_t number, const struct line *line, struct err *err) {
     struct contact *contacts = arena_array(import_arena(&in->import), customer->n_contacts, sizeof *contacts);
     size_t n = 0;
@@ -136,6 +137,7 @@ static int reject_bad_contacts(struct intake *in, struct customer *customer, uin
         if (write_reject(in, number, line, &fault, err) < 0) {
             return -1;
         }
+        line = NULL;
     }
     customer->contacts = contacts;
     customer->n_contacts = n;
@@ -444,10 +446,11 @@ enum ctl_exit contacts_import_run(struct ctl *ctl, const struct call *call) {
         code = report(&in, complete);
         code = code == CTL_DONE && in.n_rejected + in.n_bad_contacts > 0 ? CTL_FAILED : code;
     }
-    if (in.rejects != NULL && fclose(in.rejects) != 0 && code == CTL_DONE) {
-        code = CTL_FAILED;
-    }
-    if (in.n_rejected + in.n_bad_contacts > 0) {
+    if (in.rejects != NULL && fclose(in.rejects) != 0) {
+        (void)err_system(&err, in.rejects_path);
+        enum ctl_exit lost = ctl_fail(&err);
+        code = code == CTL_DONE ? lost : code;
+    } else if (in.n_rejected + in.n_bad_contacts > 0) {
         ctl_say("what was rejected is in %s", in.rejects_path);
     }
     intake_fini(&in);

@@ -7,6 +7,7 @@
  * Memory has a fixed bound, however many customers there are (below 100 MiB in any process, the sort that it starts included): what must be
  * looked up, those accounts or the ids of an audience that narrows --contacts, is held up to 32 MiB and then goes to a temporary file
  * (text_set.c); what must be in order, the lists of the stranded and the weak, goes through sort(1); counts and remarks have a fixed size.
+ * What grows is one customer: a line may have 32 MiB, and takes some ten times that while it is judged.
  *
  * Exit codes: 3 where anybody would be passive or stranded; else 1 where anybody could not be judged (a line that cannot be read
  * may be the one that matters); else 0. Does not: push, hold or warn anything; it only looks. */

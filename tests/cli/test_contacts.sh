@@ -95,12 +95,32 @@ it_rejects_a_contact_point_that_cannot_be_and_takes_the_rest_of_its_customer() {
     equal '[3, 0, 3]' "$(json "$T/out" '[d[k] for k in ("new", "rejected", "rejected_contacts")]')" "the report"
     equal '[["sms", "••21"]]' "$(show B1 '[[c["channel"], c["address"]] for c in d["contacts"]]' | "$PYTHON" -c 'import json,sys; print(json.dumps(json.load(sys.stdin), ensure_ascii=False))')" "what is left of the first"
     equal '["stranded", []]' "$(show B2 '[d["verdict"], d["contacts"]]')" "the second is known, and stranded"
-    "$PYTHON" -c 'import json,sys; print(json.dumps([[r["line"], r["member"], json.loads(r["input"])["id"]] for r in map(json.loads, sys.stdin)]))' <"$T/part.ndjson.rejects" >"$T/rejected"
-    equal '[[1, "contacts[0].address", "B1"], [1, "contacts[2].address", "B1"], [2, "contacts[0].address", "B2"]]' "$(cat "$T/rejected")" "the reject file"
+    "$PYTHON" -c 'import json,sys; print(json.dumps([[r["line"], r["member"], json.loads(r.get("input", "{}")).get("id")] for r in map(json.loads, sys.stdin)]))' <"$T/part.ndjson.rejects" >"$T/rejected"
+    equal '[[1, "contacts[0].address", "B1"], [1, "contacts[2].address", null], [2, "contacts[0].address", "B2"]]' "$(cat "$T/rejected")" "the reject file"
     contains "$(cat "$T/err")" 'part.ndjson:2: contacts[0].address: ' "what is said"
     printf 'id,email,sms\nB4,b4@example.org,12\n' >"$T/part.csv"
     equal 1 "$(import "$T/part.csv")" "CSV"
     equal '["email"]' "$(show B4 '[c["channel"] for c in d["contacts"]]')" "what is left"
+}
+
+it_writes_a_long_line_down_once_however_much_is_wrong_with_it() {
+    "$PYTHON" -c 'import json; print(json.dumps({"id": "B5", "contacts": [{"channel": "sms", "address": str(i)} for i in range(10000)]}))' >"$T/wide.ndjson"
+    equal 1 "$(import "$T/wide.ndjson")" "exit code"
+    equal '[1, 0, 10000]' "$(json "$T/out" '[d[k] for k in ("new", "rejected", "rejected_contacts")]')" "the report"
+    equal 10000 "$(wc -l <"$T/wide.ndjson.rejects")" "all are told"
+    [ "$(stat -c %s "$T/wide.ndjson.rejects")" -lt 4000000 ] || fail "$(stat -c %s "$T/wide.ndjson.rejects") bytes of rejects"
+}
+
+it_says_so_when_what_was_rejected_cannot_be_written_down() {
+    local said
+    said=$(
+        trap '' XFSZ
+        ulimit -f 0
+        ctl contacts import "$T/part.ndjson" 2>&1 || echo "exit $?"
+    )
+    contains "$said" 'part.ndjson.rejects: File too large' "what is said"
+    contains "$said" 'exit 1' "exit code"
+    lacks "$said" 'what was rejected is in' "no word of a file that is not there"
 }
 
 it_reads_spreadsheets_long_and_wide() {
