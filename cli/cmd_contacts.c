@@ -227,10 +227,10 @@ static int take_object(struct intake *in, json_t *object, uint64_t number, const
     if (job_read_customer(object, NULL, arena, &job, &fault) < 0) {
         return fault.code == ERR_MEMORY ? err_no_memory(err) : reject(in, number, line, &fault, err);
     }
+    warn_of_lookalikes(in, &job.customer, number); /* first: it counts the contact points as they stand in the file */
     if (reject_bad_contacts(in, &job.customer, number, line, err) < 0) {
         return -1;
     }
-    warn_of_lookalikes(in, &job.customer, number);
     struct book_entry entry = {.customer = job.customer, .attributes = job.attributes};
     book_pack(&entry, &packed);
     const char *id = arena_strdup(arena, job.customer.id);
