@@ -49,6 +49,7 @@ struct intake {
     off_t rejects_size;  /* of the file as the import that is resumed left it */
     char *rejects_path;
     char *note_path;
+    char *fresh_path;    /* the next note, until it is whole */
     uint64_t n_rejected; /* customers */
     uint64_t n_bad_contacts;
     uint64_t n_lookalikes;
@@ -146,18 +147,22 @@ static int reject_bad_contacts(struct intake *in, struct customer *customer, uin
 
 /* ---- the note beside the file ------------------------------------------------------------------------------------------- */
 
-/* Everything up to in->offset is in the book. A note that cannot be written costs only the chance to resume. */
+/* Everything up to in->offset is in the book. A note that cannot be written costs only the chance to resume; one that a kill cut short
+ * would cost it too, so the old note stands until the new one is whole. */
 static void write_note(struct intake *in) {
     struct stat rejects = {.st_size = in->rejects_size};
     if (in->rejects != NULL && (fflush(in->rejects) != 0 || fstat(fileno(in->rejects), &rejects) < 0)) {
         return;
     }
-    FILE *file = fopen(in->note_path, "we");
+    FILE *file = fopen(in->fresh_path, "we");
     if (file != NULL) {
-        (void)fprintf(file, "%llu %llu %llu %llu %lld %lld %lld %lld\n", (unsigned long long)in->offset, (unsigned long long)in->line,
-                      (unsigned long long)in->n_rejected, (unsigned long long)in->n_bad_contacts, (long long)rejects.st_size,
-                      (long long)in->st.st_size, (long long)in->st.st_mtim.tv_sec, (long long)in->import.now_ms);
-        (void)fclose(file);
+        bool whole =
+            fprintf(file, "%llu %llu %llu %llu %lld %lld %lld %lld\n", (unsigned long long)in->offset, (unsigned long long)in->line,
+                    (unsigned long long)in->n_rejected, (unsigned long long)in->n_bad_contacts, (long long)rejects.st_size,
+                    (long long)in->st.st_size, (long long)in->st.st_mtim.tv_sec, (long long)in->import.now_ms) > 0;
+        if (fclose(file) != 0 || !whole || rename(in->fresh_path, in->note_path) != 0) {
+            (void)unlink(in->fresh_path);
+        }
     }
 }
 
@@ -355,7 +360,7 @@ static int choose_format(struct intake *in, const char *format) {
 static int prepare(struct intake *in, const struct call *call, struct err *err) {
     const char *rejects = call_value(call, "rejects");
     if (asprintf(&in->rejects_path, "%s%s", rejects == NULL ? in->path : rejects, rejects == NULL ? ".rejects" : "") < 0 ||
-        asprintf(&in->note_path, "%s.import", in->path) < 0) {
+        asprintf(&in->note_path, "%s.import", in->path) < 0 || asprintf(&in->fresh_path, "%s.import.new", in->path) < 0) {
         return err_no_memory(err);
     }
     in->fd = open(in->path, O_RDONLY | O_CLOEXEC);
@@ -375,6 +380,7 @@ static int prepare(struct intake *in, const struct call *call, struct err *err) 
     if (call_given(call, "resume")) {
         return read_note(in, err);
     }
+    (void)unlink(in->note_path); /* it counts on the rejects that go now */
     if (unlink(in->rejects_path) < 0 && errno != ENOENT) {
         return err_system(err, in->rejects_path);
     }
@@ -424,6 +430,7 @@ static void intake_fini(struct intake *in) {
     }
     free(in->rejects_path);
     free(in->note_path);
+    free(in->fresh_path);
 }
 
 enum ctl_exit contacts_import_run(struct ctl *ctl, const struct call *call) {
@@ -442,6 +449,7 @@ enum ctl_exit contacts_import_run(struct ctl *ctl, const struct call *call) {
         code = ctl_fail(&err);
     } else {
         (void)unlink(in.note_path);
+        (void)unlink(in.fresh_path); /* of one that was killed */
         wait_for_next_second(&in);
         code = report(&in, complete);
         code = code == CTL_DONE && in.n_rejected + in.n_bad_contacts > 0 ? CTL_FAILED : code;

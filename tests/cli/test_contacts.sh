@@ -225,7 +225,11 @@ it_goes_on_where_it_was_interrupted() {
     equal 1 "$status" "interrupted"
     contains "$(cat "$T/err")" '--resume' "the way on"
     "$PYTHON" -c 'print("{\"line\":0,\"member\":\"of a batch that was not finished\"}")' >>"$T/many.ndjson.rejects"
+    exec 9<"$T/many.ndjson.import"
+    cp "$T/many.ndjson.import" "$T/note"
     equal 1 "$(import "$T/many.ndjson" --resume)" "resumed, with rejects"
+    cmp "$T/note" - <&9 >&2 || fail "a note was written over: a kill between would have cost it"
+    exec 9<&-
     equal '[5455, 8572]' "$(json "$T/out" '[d["rejected"], d["rejected_contacts"]]')" "rejects of both runs"
     equal '[14027, 14027]' "$("$PYTHON" -c 'import json,sys; r = [(d["line"], d["member"]) for d in map(json.loads, sys.stdin)]; print([len(r), len(set(r))])' <"$T/many.ndjson.rejects")" "each is listed once"
     [ "$(json "$T/out" 'd["new"]')" -lt 60000 ] || fail "it began at the beginning"
