@@ -12,12 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Follows nothing and is followed by nothing, not even by another one. */
+static const size_t NO_PLACE = SIZE_MAX / 2;
+
 struct ack ack_of(const struct held *held, enum stream stream, const char *id, const struct queue_leased *leased) {
     struct ack ack = {stream, *leased, id};
     uint64_t lease = held_lease(held, stream, id);
     if (lease != 0 && lease != leased->lease && stream_id_read(id, &ack.leased.after_ms, &ack.leased.after_seq) == 0) {
         ack.leased.lease = lease;
-        ack.leased.place = 0; /* a row of its own, from the id before it on */
+        ack.leased.place = NO_PLACE; /* a row of its own, from the id before it on */
         ack.leased.after_ms -= ack.leased.after_seq == 0;
         ack.leased.after_seq--;
     }
@@ -32,7 +35,10 @@ static int in_order(const void *a, const void *b) {
     if (x->leased.lease != y->leased.lease) {
         return x->leased.lease < y->leased.lease ? -1 : 1;
     }
-    return x->leased.place < y->leased.place ? -1 : x->leased.place > y->leased.place;
+    if (x->leased.after_ms != y->leased.after_ms) {
+        return x->leased.after_ms < y->leased.after_ms ? -1 : 1;
+    }
+    return x->leased.after_seq < y->leased.after_seq ? -1 : x->leased.after_seq > y->leased.after_seq;
 }
 
 void acks_sort(struct ack *acks, size_t n) {

@@ -14,7 +14,7 @@ struct ack {
 /* One entry's. Where it came again while it was in hand (a Redis that had lost its lease), it stands in that newer lease. */
 struct ack ack_of(const struct held *held, enum stream stream, const char *id, const struct queue_leased *leased);
 
-/* Puts them into the order of the rows: by stream, lease, place. */
+/* Puts them into the order of the rows: by stream, lease, id. */
 void acks_sort(struct ack *acks, size_t n);
 
 /* How many rows the n sorted acks make. */

@@ -30,24 +30,16 @@ local function is_wanted(name, lease)
     return lease.consumer == ARGV[3] and name < ARGV[5]
 end
 
-local old, token, found = nil, nil, 0
+local wanted = {} -- {token, lease}, the oldest first
 for name, lease in pairs(leases_of(leases, lane)) do
     if is_wanted(name, lease) then
-        found = found + 1
-        if not old or earlier(lease.ranges[1][1], old.ranges[1][1]) then
-            old, token = lease, name
-        end
+        wanted[#wanted + 1] = {name, lease}
     end
 end
-if not old then
-    return {0, 0, 0, '0-0', 0}
-end
+table.sort(wanted, function(a, b) return earlier(a[2].ranges[1][1], b[2].ranges[1][1]) end)
 
-local alone = ARGV[7] ~= '0' and old.deliveries >= tonumber(ARGV[7])
-local most = alone and 1 or tonumber(ARGV[6])
-local new = {deliveries = old.deliveries + 1, over = now + tonumber(ARGV[4]), open = 0, consumer = ARGV[3], ranges = {}}
-local left = {ranges = {}, open = 0}
-local answer = {}
+local token, old, most, new, left -- of the lease that is looked at
+local answer, gone, more = {}, 0, false
 
 local function put(lease, after, to)
     local last = lease.ranges[#lease.ranges]
@@ -67,49 +59,72 @@ local function body_of(fields)
     return false
 end
 
--- The entries of one range, into the new lease or back into the old one.
+-- The entries of one range, into the new lease or back into the old one. Page by page: what is in hand may stand here under the caller's
+-- token for it and not under this lease's, so nobody knows how much of a page it takes.
 local function share_out(range)
     local after = range[1]
-    local rows = redis.call('XRANGE', stream, '(' .. after, range[2], 'COUNT', most - new.open + (in_hand[token] or 0) + 1)
-    for _, row in ipairs(rows) do
-        if new.open == most then
-            break
+    repeat
+        local page = most - new.open + (in_hand[token] or 0) + 1
+        local rows = redis.call('XRANGE', stream, '(' .. after, range[2], 'COUNT', page)
+        for _, row in ipairs(rows) do
+            if new.open == most then
+                break
+            end
+            if is_in_hand[row[1]] then
+                put(left, after, row[1])
+                left.open = left.open + 1
+            else
+                put(new, after, row[1])
+                new.open = new.open + 1
+                answer[4 + 2 * new.open], answer[5 + 2 * new.open] = row[1], body_of(row[2])
+            end
+            after = row[1]
         end
-        if is_in_hand[row[1]] then
-            put(left, after, row[1])
-            left.open = left.open + 1
-        else
-            put(new, after, row[1])
-            new.open = new.open + 1
-            answer[4 + 2 * new.open], answer[5 + 2 * new.open] = row[1], body_of(row[2])
-        end
-        after = row[1]
-    end
+    until new.open == most or #rows < page
     if new.open == most and after ~= range[2] then
         put(left, after, range[2])
     end
 end
 
-local at = 1
-while at <= #old.ranges and new.open < most do
-    share_out(old.ranges[at])
-    at = at + 1
+-- What one lease has for the caller.
+local function hand_out(name, lease)
+    token, old = name, lease
+    most = ARGV[7] ~= '0' and old.deliveries >= tonumber(ARGV[7]) and 1 or tonumber(ARGV[6])
+    new = {deliveries = old.deliveries + 1, over = now + tonumber(ARGV[4]), open = 0, consumer = ARGV[3], ranges = {}}
+    left = {ranges = {}, open = 0}
+    local at = 1
+    while at <= #old.ranges and new.open < most do
+        share_out(old.ranges[at])
+        at = at + 1
+    end
+    for i = at, #old.ranges do
+        put(left, old.ranges[i][1], old.ranges[i][2])
+    end
+    if new.open < most then -- all of it was looked at
+        gone = gone + math.max(old.open - new.open - left.open, 0)
+    else
+        left.open = old.open - new.open
+        more = #left.ranges > 0
+    end
+    old.ranges, old.open = left.ranges, left.open
+    lease_write(leases, lane .. '/' .. token, old)
+    if new.open > 0 then
+        lease_write(leases, lane .. '/' .. ARGV[2], new)
+    end
 end
-for i = at, #old.ranges do
-    put(left, old.ranges[i][1], old.ranges[i][2])
+
+-- A lease may hold nothing but what the caller has in hand under another token: the next one must not wait for that.
+for i = 1, #wanted do
+    hand_out(wanted[i][1], wanted[i][2])
+    if new.open > 0 then
+        more = more or i < #wanted
+        break
+    end
 end
-local gone = 0
-if new.open < most then -- all of it was looked at
-    gone = math.max(old.open - new.open - left.open, 0)
-else
-    left.open = old.open - new.open
+if not new then
+    return {0, 0, 0, '0-0', 0}
 end
-old.ranges, old.open = left.ranges, left.open
-lease_write(leases, lane .. '/' .. token, old)
-if new.open > 0 then
-    lease_write(leases, lane .. '/' .. ARGV[2], new)
-end
-answer[1] = (found > 1 or new.open == most and #left.ranges > 0) and 1 or 0
+answer[1] = more and 1 or 0
 answer[2] = gone
 answer[3] = string.format('%.0f', new.over)
 answer[4] = new.ranges[1] and new.ranges[1][1] or '0-0'

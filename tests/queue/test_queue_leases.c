@@ -222,6 +222,70 @@ static void fault_07_everything_comes_again_where_the_leases_were_lost(void **st
     kit_until_n(&kit, &kit.n_entries, 5);
 }
 
+/* `kit` stands still for longer than its lease; another worker takes everything over and dies. */
+static void somebody_takes_over_and_dies(size_t n) {
+    kit_prepare(&other, &server, "w2");
+    other.settings.lease_ms = 400;
+    kit_connect(&other, 1000);
+    kit_until_n(&other, &other.n_entries, n);
+    kit_close(&other);
+}
+
+static void let_go(size_t from, size_t to) {
+    for (size_t i = from; i < to; i++) {
+        queue_let_go(kit.queue, LANE_URGENT, kit.entries[i].stream_id);
+    }
+}
+
+/* One by one, since two workers were lost over them. */
+static void finish_as_they_come(size_t from, size_t to) {
+    for (size_t i = from; i < to; i++) {
+        kit_until_n(&kit, &kit.n_entries, i + 1);
+        finish(&kit, &i, 1);
+    }
+}
+
+static void what_is_in_hand_under_a_lost_lease_costs_nothing_of_the_new_one(void **state) {
+    (void)state;
+    take(10);
+    let_go(5, 10);
+    somebody_takes_over_and_dies(10);
+    finish_as_they_come(10, 15);
+    assert_int_equal(kit_pending(&kit.settings, "urgent"), 5);
+}
+
+static void a_lease_of_nothing_but_what_is_in_hand_keeps_no_other_waiting(void **state) {
+    (void)state;
+    take(2);
+    take(2);
+    let_go(2, 4);
+    somebody_takes_over_and_dies(4);
+    finish_as_they_come(4, 6);
+    take(1);
+    assert_int_equal(kit_pending(&kit.settings, "urgent"), 3);
+}
+
+/* Redis lost the leases and the cursor; the worker has everything in hand, and finishes it in one batch of no order. */
+static void fault_07_what_came_again_while_in_hand_is_acknowledged_whatever_the_order(void **state) {
+    (void)state;
+    size_t order[MANY];
+    take(MANY);
+    assert_int_equal(redis_server_number(&server, "DEL", "reach:leases", NULL), 1);
+    assert_string_equal(redis_server_ask(&server, "XGROUP", "SETID", "reach:intake", "reachd", "0", NULL), "OK");
+    for (int i = 0; i < 3000 && leases() == 0; i++) {
+        kit_run(&kit, 20);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        order[i] = i;
+    }
+    shuffle(order, MANY);
+    for (size_t i = 0; i < MANY; i += MANY / 3) {
+        finish(&kit, order + i, MANY / 3);
+        assert_int_equal(kit_pending(&kit.settings, "urgent"), MANY - MANY / 3 - i);
+    }
+    assert_int_equal(leases(), 0);
+}
+
 static void fault_08_a_group_set_back_by_hand_reads_again_and_loses_nothing(void **state) {
     (void)state;
     take(3);
@@ -264,6 +328,9 @@ int main(void) {
         TEST(fault_05_whose_lease_was_taken_over_acknowledges_nothing),
         TEST(what_somebody_else_has_pending_in_our_group_is_taken_over),
         TEST(fault_07_everything_comes_again_where_the_leases_were_lost),
+        TEST(what_is_in_hand_under_a_lost_lease_costs_nothing_of_the_new_one),
+        TEST(a_lease_of_nothing_but_what_is_in_hand_keeps_no_other_waiting),
+        TEST(fault_07_what_came_again_while_in_hand_is_acknowledged_whatever_the_order),
         TEST(fault_08_a_group_set_back_by_hand_reads_again_and_loses_nothing),
         TEST(fault_04_a_lease_whose_answer_was_lost_is_taken_up_after_the_reconnect),
     };
