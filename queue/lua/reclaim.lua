@@ -124,6 +124,9 @@ end
 if not new then
     return {0, 0, 0, '0-0', 0}
 end
+if gone > 0 then -- nobody will acknowledge them; without this the sum of the stream (trim) would be off by them
+    redis.call('HINCRBY', KEYS[2], 'acked:' .. lane, gone)
+end
 answer[1] = more and 1 or 0
 answer[2] = gone
 answer[3] = string.format('%.0f', new.over)

@@ -15,7 +15,7 @@ local stream, leases, lane = KEYS[1], KEYS[3], ARGV[2]
 local call = redis.call
 
 local function our_group()
-    local answer = redis.pcall('XINFO', 'GROUPS', stream)
+    local answer = call('XINFO', 'GROUPS', stream)
     for i = 1, #answer do
         local group = {}
         for k = 1, #answer[i], 2 do
@@ -46,9 +46,20 @@ if not after or behind(after, last) then
     after, read_before = '0-0', nil
 end
 
+-- In pages: there may be a whole stream to be counted.
+local function count()
+    local n, from = 0, after
+    repeat
+        local page = call('XRANGE', stream, '(' .. from, last, 'COUNT', 1000)
+        n = n + #page
+        from = #page > 0 and page[#page][1] or from
+    until #page < 1000
+    return n
+end
+
 local n = read and tonumber(read_before) and read - tonumber(read_before) or 0
 if n < 1 then
-    n = #call('XRANGE', stream, '(' .. after, last)
+    n = count()
 end
 local function drop_pending()
     repeat

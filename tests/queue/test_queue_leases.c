@@ -286,6 +286,33 @@ static void fault_07_what_came_again_while_in_hand_is_acknowledged_whatever_the_
     assert_int_equal(leases(), 0);
 }
 
+static void until_counted(const char *counter, long long wanted) {
+    for (int i = 0; i < 3000 && redis_server_number(&server, "HGET", "reach:counters", counter, NULL) != wanted; i++) {
+        kit_run(&kit, 20);
+    }
+    assert_int_equal(redis_server_number(&server, "HGET", "reach:counters", counter, NULL), wanted);
+}
+
+/* trim notes that it is gone, reclaim finds it gone: the sum is right after both, so nobody takes finished entries for lost ones. */
+static void fault_06_an_open_entry_that_somebody_deletes_brings_no_finished_one_again(void **state) {
+    (void)state;
+    static const size_t first[] = {1, 2, 3}, next = 6, rest[] = {0, 5};
+    take(6);
+    finish(&kit, first, 3);
+    assert_int_equal(redis_server_number(&server, "XDEL", "reach:intake", kit.entries[4].stream_id, NULL), 1);
+    take(1);
+    finish(&kit, &next, 1);
+    until_counted("trimmed:urgent", 1);
+    let_go(4, 5);
+    until_counted("acked:urgent", 5);
+    finish(&kit, rest, 2);
+    for (int i = 0; i < 3000 && redis_server_number(&server, "XLEN", "reach:intake", NULL) > 0; i++) {
+        kit_run(&kit, 20);
+    }
+    assert_int_equal(redis_server_number(&server, "XLEN", "reach:intake", NULL), 0);
+    assert_int_equal(kit.n_entries, 7);
+}
+
 static void fault_08_a_group_set_back_by_hand_reads_again_and_loses_nothing(void **state) {
     (void)state;
     take(3);
@@ -331,6 +358,7 @@ int main(void) {
         TEST(what_is_in_hand_under_a_lost_lease_costs_nothing_of_the_new_one),
         TEST(a_lease_of_nothing_but_what_is_in_hand_keeps_no_other_waiting),
         TEST(fault_07_what_came_again_while_in_hand_is_acknowledged_whatever_the_order),
+        TEST(fault_06_an_open_entry_that_somebody_deletes_brings_no_finished_one_again),
         TEST(fault_08_a_group_set_back_by_hand_reads_again_and_loses_nothing),
         TEST(fault_04_a_lease_whose_answer_was_lost_is_taken_up_after_the_reconnect),
     };
