@@ -241,6 +241,10 @@ static int take_object(struct intake *in, json_t *object, uint64_t number, const
     const char *id = arena_strdup(arena, job.customer.id);
     int result = packed.failed || id == NULL ? err_no_memory(err) : book_unpack(packed.data, packed.len, id, arena, &copy, err);
     buf_fini(&packed);
+    struct contact *contacts = result < 0 ? NULL : (struct contact *)(uintptr_t)copy.customer.contacts; /* in our arena */
+    for (size_t i = 0; contacts != NULL && i < copy.customer.n_contacts; i++) {
+        contacts[i].status_told = job.customer.contacts[i].status_told; /* the book has no place for it */
+    }
     return result < 0 ? -1 : import_add(&in->import, &copy.customer, copy.attributes, err);
 }
 

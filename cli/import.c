@@ -62,7 +62,7 @@ static int merge(struct import *import, const struct import_item *item, const ch
     }
     bool again = text != NULL && old.seen_at_ms / 1000 == import->now_ms / 1000;
     void *rules = (void *)(uintptr_t)import->rules;
-    int changed = book_merge(text == NULL ? NULL : &old, &item->news, again ? BOOK_GLIMPSE : BOOK_WHOLE, import->now_ms, same_address,
+    int changed = book_merge(text == NULL ? NULL : &old, &item->news, again ? BOOK_GLIMPSE : BOOK_UPSTREAM, import->now_ms, same_address,
                              rules, &import->arena, &merged, err);
     if (changed < 0) {
         return -1;

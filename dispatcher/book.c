@@ -263,8 +263,10 @@ static struct contact update(const struct contact *old, const struct contact *ne
         return *old;
     }
     struct contact merged = *news;
+    if (kind != BOOK_WHOLE && !news->status_told && news->status == CONTACT_ACTIVE) {
+        merged.status = old->status;
+    }
     if (kind == BOOK_GLIMPSE) {
-        merged.status = news->status_told || news->status != CONTACT_ACTIVE ? news->status : old->status;
         merged.gateway = news->gateway == NULL ? old->gateway : news->gateway;
         merged.depends_on = news->depends_on.n == 0 ? old->depends_on : news->depends_on;
         merged.forwards_to = news->forwards_to.n == 0 ? old->forwards_to : news->forwards_to;
@@ -292,7 +294,7 @@ static void merge_old(struct merge *m, enum book_news kind) {
         const struct contact *news = find_news(m, &old->contacts[i]);
         struct contact *merged = &m->contacts[m->n++];
         *merged = news == NULL ? old->contacts[i] : update(&old->contacts[i], news, kind);
-        if (news == NULL && kind == BOOK_WHOLE && merged->status != CONTACT_WITHDRAWN) {
+        if (news == NULL && (kind == BOOK_WHOLE || kind == BOOK_UPSTREAM) && merged->status != CONTACT_WITHDRAWN) {
             merged->vanished = true;
         }
         m->changed = m->changed || !same_contact(merged, &old->contacts[i]);

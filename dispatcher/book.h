@@ -26,9 +26,11 @@ int book_unpack(const char *text, size_t len, const char *id, struct arena *aren
 
 /* What a piece of news says about the contact points that it does not mention. */
 enum book_news {
-    BOOK_WHOLE,   /* an import or a `contact` job: it lists them all; what is missing has vanished upstream */
-    BOOK_GLIMPSE, /* a notice job: it lists some; nothing follows about the others, nor from what it leaves out about those it lists */
-    BOOK_OLD_NEWS /* a notice job taken up again: where the book knows a contact point, the book is newer */
+    BOOK_WHOLE,    /* a `contact` job: it lists them all; what is missing has vanished upstream */
+    BOOK_UPSTREAM, /* an import: the same, but a list that is written out every night knows nothing of bounces: an absent status says
+                      nothing */
+    BOOK_GLIMPSE,  /* a notice job: it lists some; nothing follows about the others, nor from what it leaves out about those it lists */
+    BOOK_OLD_NEWS  /* a notice job taken up again: where the book knows a contact point, the book is newer */
 };
 
 /* Whether anything that is said of the customer's contact points could take one away from a notice that reached the customer there: a

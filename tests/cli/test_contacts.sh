@@ -254,6 +254,20 @@ for i in range(60000): print("Q%d,email,q%d@example.org\nQ%d,sms,+4416%08d" % (i
     equal 0 "$(grep -c vanished "$T/q" || true)" "nothing has vanished"
 }
 
+it_does_not_revive_what_bounced_by_a_list_without_statuses() {
+    statuses() { ctl contacts export - 2>/dev/null | grep '"NIGHTLY"' | json - '[c.get("status", "active") for c in d["contacts"]]'; }
+    printf '{"id":"NIGHTLY","contacts":[{"channel":"email","address":"n@example.org","status":"bounced"},{"channel":"sms","address":"+441632960001","status":"withdrawn"}]}\n' >"$T/n.ndjson"
+    equal 0 "$(import "$T/n.ndjson")" "what is known"
+    sleep 1.1 # two imports within one second are one
+    printf 'id,channel,address\nNIGHTLY,email,n@example.org\nNIGHTLY,sms,+441632960001\n' >"$T/n.csv"
+    equal 0 "$(import "$T/n.csv")" "the nightly list"
+    equal '["bounced", "withdrawn"]' "$(statuses)" "statuses after a list without any"
+    sleep 1.1
+    printf '{"id":"NIGHTLY","contacts":[{"channel":"email","address":"n@example.org","status":"active"},{"channel":"sms","address":"+441632960001"}]}\n' >"$T/n.ndjson"
+    equal 0 "$(import "$T/n.ndjson")" "one that says it"
+    equal '["active", "withdrawn"]' "$(statuses)" "statuses after one that says it"
+}
+
 it_judges_the_book_as_it_judges_the_file() {
     printf '{"v":1,"type":"campaign","id":"pw","notice":"x","audience":"all","disables":{"domains":["example.org"]}}' >"$T/job.json"
     ctl contacts export "$T/all.ndjson" 2>/dev/null

@@ -184,6 +184,20 @@ static void a_glimpse_does_not_make_a_dead_contact_point_look_alive(void **state
     arena_fini(&m.arena);
 }
 
+static void an_import_without_statuses_does_not_revive_what_bounced(void **state) {
+    (void)state;
+    struct merged m;
+    struct contact old[] = {{.channel = CHANNEL_EMAIL, .address = "a@example.org", .status = CONTACT_BOUNCED}, phone};
+    struct contact told = {.channel = CHANNEL_EMAIL, .address = "a@example.org", .status_told = true};
+    merge(&m, old, 2, &email_a, 1, BOOK_UPSTREAM);
+    assert_int_equal(m.entry.customer.contacts[0].status, CONTACT_BOUNCED);
+    assert_true(m.entry.customer.contacts[1].vanished);
+    arena_fini(&m.arena);
+    merge(&m, old, 2, &told, 1, BOOK_UPSTREAM); /* in so many words */
+    assert_int_equal(m.entry.customer.contacts[0].status, CONTACT_ACTIVE);
+    arena_fini(&m.arena);
+}
+
 static void an_old_job_only_adds_what_the_book_does_not_know(void **state) {
     (void)state;
     struct merged m;
@@ -226,6 +240,7 @@ int main(void) {
         cmocka_unit_test(what_comes_back_is_no_longer_vanished),
         cmocka_unit_test(what_the_customer_took_back_stays_taken_back),
         cmocka_unit_test(a_glimpse_does_not_make_a_dead_contact_point_look_alive),
+        cmocka_unit_test(an_import_without_statuses_does_not_revive_what_bounced),
         cmocka_unit_test(an_old_job_only_adds_what_the_book_does_not_know),
         cmocka_unit_test(the_same_news_twice_changes_nothing),
     };
