@@ -192,6 +192,7 @@ end
 write_all('HSET', JOBS, nil, A, rows[3][1], rows[3][2])
 write_all('HDEL', JOBS, nil, A, rows[4][1], rows[4][2])
 acknowledge(rows[5][1], rows[5][2], tally)
+write_leases()
 link_newcomers()
 write_counters(COUNTERS, tally)
 local told = {}

@@ -90,9 +90,16 @@ local function lease_write(leases, field, lease)
     end
 end
 
+-- Each id is read once: settle looks at a lease for each of its rows.
+local ids_read = {}
 local function id_of(text)
-    local ms, seq = id_parts(text)
-    return {ms, seq, text}
+    local id = ids_read[text]
+    if not id then
+        local ms, seq = id_parts(text)
+        id = {ms, seq, text}
+        ids_read[text] = id
+    end
+    return id
 end
 
 local function behind(a, b)
@@ -121,7 +128,8 @@ local function lease_close(lease, stream, first, last)
         from, till = ranges[k] and id_of(ranges[k][1]), ranges[k] and id_of(ranges[k][2])
     end
     local function keep(a, b)
-        left[#left + 1] = {a[3], b[3]}
+        local whole = ranges[k][1] == a[3] and ranges[k][2] == b[3]
+        left[#left + 1] = whole and ranges[k] or {a[3], b[3]}
     end
     look()
     for i = first, last, 5 do
@@ -218,7 +226,17 @@ end
 
 -- Acknowledges entries, in any of the changing scripts: rows of five in ARGV[first..last]: lane, token of the lease, number of entries, the id
 -- that comes before them, the last one's. Those of one lease follow one another. A lease that is not there any more belongs to somebody else
--- by now: then nothing is acknowledged. What was is added to `tally`; the answer is how many that were.
+-- by now: then nothing is acknowledged. What was is added to `tally`; the answer is how many that were. Leases are read once, and written by
+-- write_leases(), which must follow.
+local leases_read = {}
+local function lease_of(field)
+    if leases_read[field] == nil then
+        local text = redis.call('HGET', KEYS[12], field)
+        leases_read[field] = text and lease_read(text)
+    end
+    return leases_read[field]
+end
+
 local function acknowledge(first, last, tally)
     local sum, i = 0, first
     while i <= last do
@@ -227,17 +245,24 @@ local function acknowledge(first, last, tally)
             i = i + 5
         until i > last or ARGV[i + 1] ~= token or ARGV[i] ~= lane
         local field, stream = lane .. '/' .. token, KEYS[LANE_KEY[lane]]
-        local text = redis.call('HGET', KEYS[12], field)
-        if text then
-            local lease = lease_read(text)
+        local lease = lease_of(field)
+        if lease then
             local closed = lease_close(lease, stream, from, i - 1)
-            lease_prune(lease, stream)
-            lease_write(KEYS[12], field, lease)
+            lease.changed_in = stream
             add(tally, 'acked:' .. lane, closed)
             sum = sum + closed
         end
     end
     return sum
+end
+
+local function write_leases()
+    for field, lease in pairs(leases_read) do
+        if lease and lease.changed_in then
+            lease_prune(lease, lease.changed_in)
+            lease_write(KEYS[12], field, lease)
+        end
+    end
 end
 
 -- Effects: five arguments each, from ARGV[at] on: operation, key without the prefix, field, value, time.

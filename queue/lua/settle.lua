@@ -97,6 +97,7 @@ walk(function(i, row, state, dead, event, list, n_effects, unless_begun)
     do_effects(prefix, row, n_effects, events)
 end)
 
+write_leases()
 for list, times in pairs(lists) do
     add_names(tally, ARGV[5 + list], times)
 end

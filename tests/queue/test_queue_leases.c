@@ -157,6 +157,26 @@ static void whatever_the_order_what_is_open_is_what_was_not_acknowledged(void **
     assert_int_equal(redis_server_number(&server, "HGET", "reach:counters", "acked:urgent", NULL), MANY);
 }
 
+/* Refusals are settled row by row, in one call: the lease is written once, with all of them gone from it. */
+static void refusals_of_one_call_leave_their_lease_whatever_lies_between_them(void **state) {
+    (void)state;
+    struct queue_refusal refusals[MANY / 2];
+    take(MANY);
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t i = 0; i < MANY / 2; i++) {
+            size_t at = round == 0 ? MANY - 1 - 2 * i : 2 * i; /* backwards, then forwards */
+            refusals[i] = (struct queue_refusal){&kit.entries[at], NOTICE_DUPLICATE, "n", "", "again", NULL, false};
+        }
+        kit_refuse(&kit, refusals, MANY / 2);
+        for (size_t i = 0; i < MANY / 2; i++) {
+            assert_int_equal(kit.results[i], QUEUE_APPLIED);
+        }
+        assert_int_equal(kit_pending(&kit.settings, "urgent"), MANY / 2 * (1 - round));
+    }
+    assert_int_equal(leases(), 0);
+    assert_int_equal(redis_server_number(&server, "HGET", "reach:counters", "acked:urgent", NULL), MANY);
+}
+
 static void a_worker_with_little_room_takes_a_lease_of_its_earlier_life_in_parts(void **state) {
     (void)state;
     take(10);
@@ -351,6 +371,7 @@ int main(void) {
         TEST(a_batch_is_one_lease_and_nothing_is_pending_in_the_group),
         TEST(what_is_acknowledged_leaves_its_lease_and_the_rest_is_handed_out_again),
         TEST(whatever_the_order_what_is_open_is_what_was_not_acknowledged),
+        TEST(refusals_of_one_call_leave_their_lease_whatever_lies_between_them),
         TEST(a_worker_with_little_room_takes_a_lease_of_its_earlier_life_in_parts),
         TEST(fault_05_whose_lease_was_taken_over_acknowledges_nothing),
         TEST(what_somebody_else_has_pending_in_our_group_is_taken_over),
