@@ -5,7 +5,7 @@
  * notice or the job, because anybody may type any login. Nothing that happens there is evidence
  *
  * Both are effects of the notice's own change, so they appear and go with its state. Redis shows one at a time under a key, the most severe
- * and then the newest, and keeps the others behind it (lua/common.lua), so that two notices of a customer do not hide or remove each
+ * and then the newest, and keeps the others behind it (lua/effects.lua), so that two notices of a customer do not hide or remove each
  * other's.
  *
  * Guarantees: a banner always has an end (`until`). How it fails: words for the login page that cannot be made are told in the log and left

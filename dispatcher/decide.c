@@ -149,6 +149,7 @@ static int finish_change(struct work *work, const struct work_place *place, int6
     change->from = work->has_entry && work->fence == 0 ? &work->entry : NULL;
     change->not_after_ms = work->has_entry && work->fence == 0 ? work->entry.not_after_ms : 0;
     change->ack = work->has_entry && !first_attempt ? &work->entry : NULL;
+    change->begun_from_ack = change->ack != NULL && work->fence != 0 && work->fence == work->begun;
     if (work->banner != NULL) {
         banners_put(work, place, work->banner, now_ms, banners_until_ms(work, place, now_ms));
         work->banner = NULL;

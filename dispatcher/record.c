@@ -134,7 +134,7 @@ static void put_lists(const struct record *record, struct buf *out) {
     buf_putc(out, ']');
 }
 
-/* JSON itself; a string that holds it where it says what the release looks for in a record's text (queue/lua/common.lua, is_done): what a
+/* JSON itself; a string that holds it where it says what the release looks for in a record's text (queue/lua/effects.lua, is_done): what a
  * producer sends must not look like a hold of ours. */
 static void put_data(const struct record *record, struct buf *out) {
     if (record->data != NULL && strstr(record->data, "\"hold\":true") != NULL) {

@@ -68,6 +68,7 @@ struct work {
     uint64_t fence;           /* 0: no record yet */
     bool job_kept;            /* Redis keeps the job beside the record */
     bool has_entry;           /* the stream entry is not acknowledged yet */
+    uint64_t begun;           /* the fence with which this worker has begun it, its entry still open; 0: it has not */
     struct queue_entry entry;
     unsigned lost;        /* workers that were lost over it before it came here */
     int64_t lease_end_ms; /* of its lease in the due set; 0: it has none */

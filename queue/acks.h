@@ -20,7 +20,7 @@ void acks_sort(struct ack *acks, size_t n);
 /* How many rows the n sorted acks make. */
 size_t acks_rows(const struct ack *acks, size_t n);
 
-/* The rows, five arguments each, as lua/common.lua takes them: lane, token, number, id before, last id. */
+/* The rows, five arguments each, as lua/leases.lua takes them: lane, token, number, id before, last id. */
 void acks_put(struct command *command, const struct ack *acks, size_t n);
 
 #endif

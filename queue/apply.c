@@ -33,6 +33,7 @@ struct batch {
     size_t n_items;
     struct ack *acks; /* of these, in the order of their rows */
     size_t n_acks;
+    bool by_record; /* it was not granted by leases */
     struct arena arena;
 };
 
@@ -88,6 +89,7 @@ static void copy_item(struct arena *arena, const struct queue_change *change, st
     }
     if (change->from != NULL) {
         item->from.lane = change->from->lane;
+        item->from.leased = change->from->leased;
         item->from.stream_id = copy_text(arena, change->from->stream_id, failed);
         copy->from = &item->from;
     }
@@ -186,6 +188,19 @@ static void sort_acks(const struct queue *queue, struct batch *batch) {
     acks_sort(batch->acks, batch->n_acks);
 }
 
+/* Whether the lease on the entries is enough for Redis to know that the notices are this worker's. Not where the connection was lost since
+ * they began: Redis may have lost with it what it had answered. */
+static bool is_by_lease(const struct queue *queue, const struct batch *batch) {
+    for (size_t i = 0; i < batch->n_items; i++) {
+        const struct queue_change *change = &batch->items[i].change;
+        if (!change->begun_from_ack || change->ack == NULL || !queue_is_of_connection(queue, change->fence_seen) ||
+            held_lease(&queue->held, (enum stream)change->ack->lane, change->ack->stream_id) != change->ack->leased.lease) {
+            return false;
+        }
+    }
+    return !batch->by_record;
+}
+
 static struct rows count_rows(const struct batch *batch) {
     struct rows rows = {.all_new = true, .acks = acks_rows(batch->acks, batch->n_acks)};
     for (size_t i = 0; i < batch->n_items; i++) {
@@ -229,7 +244,11 @@ static void put_events(struct command *command, struct buf *scratch, const struc
     command_put(command, scratch->len > 0 ? scratch->data : "", scratch->len);
 }
 
-static void put_tokens(struct command *command, struct buf *scratch, const struct batch *batch, bool all_new) {
+static void put_tokens(struct command *command, struct buf *scratch, const struct batch *batch, bool all_new, bool by_lease) {
+    if (by_lease) {
+        command_puts(command, "@");
+        return;
+    }
     buf_reset(scratch);
     for (size_t i = 0; i < batch->n_items && !all_new; i++) {
         char token[RECORD_TOKEN_LEN];
@@ -334,7 +353,7 @@ static int put_call(const struct queue *queue, struct command *command, struct b
     command_put_i64(command, queue->settings->events_max);
     put_events(command, &scratch, batch);
     command_put_i64(command, (int64_t)batch->n_items);
-    put_tokens(command, &scratch, batch, rows.all_new);
+    put_tokens(command, &scratch, batch, rows.all_new, is_by_lease(queue, batch));
     put_states(command, &scratch, batch);
     const size_t numbers[] = {rows.due, rows.due_gone, rows.jobs, rows.jobs_gone, rows.acks, counts.n, rows.effects, rows.decided_on};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
@@ -375,6 +394,7 @@ static int on_answer(struct queue *queue, struct call *call, size_t part, const 
         let_go(queue, item);
     }
     batch->n_items = open;
+    batch->by_record = true;
     return 0;
 }
 
@@ -422,9 +442,10 @@ static int revise(struct queue *queue, struct call *call) {
             move_item(&batch->items[open++], &batch->items[i]);
         }
     }
-    if (open == batch->n_items) {
+    if (open == batch->n_items && (batch->by_record || !batch->items[0].change.begun_from_ack)) {
         return 1;
     }
+    batch->by_record = true;
     batch->n_items = open;
     command_fini(part);
     if (open > 0 && put_call(queue, part, batch, &err) == 0 && command_end(part) == 0) {

@@ -6,7 +6,7 @@
 #include "queue/keys.h"
 #include "queue/queue.h"
 
-/* Five arguments an effect, as lua/common.lua takes them. */
+/* Five arguments an effect, as lua/effects.lua takes them. */
 void arguments_put_effects(struct command *command, const struct queue_effect *effects, size_t n);
 
 /* A score of the due set: when, and how many workers will have been lost over the notice where that time comes without another change

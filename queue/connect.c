@@ -268,6 +268,7 @@ static void on_greeted(redisAsyncContext *redis, void *reply_ptr, void *data) {
     }
     if (is_epoch) {
         take_epoch(queue, reply);
+        queue->epoch_first = queue->epoch;
     }
     if (--queue->greetings == 0) {
         become_ready(queue);
@@ -294,6 +295,7 @@ void connect_put_script(const struct queue *queue, enum script_id script, struct
 static void put_epoch(struct queue *queue, struct command *command) {
     call_script(queue, command, SCRIPT_EPOCH, KEY_EPOCH, 1);
     command_put_i64(command, (int64_t)queue->epoch);
+    command_puts(command, queue->settings->prefix);
 }
 
 static void greet_again(struct queue *queue) {

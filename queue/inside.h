@@ -84,21 +84,23 @@ struct again {
     int64_t suspect_until_ms;
 };
 
-/* A read of new entries that is under way. */
+/* What a read of new entries that is under way asks of one stream. */
 struct asked {
+    enum stream stream;
     size_t count;
-    uint64_t lease;    /* the token of its lease */
-    char refusal[256]; /* why a part of it was refused, or empty */
+    uint64_t lease; /* the token of its lease */
 };
 
 /* Where reading stands. */
 struct reading {
     struct again again;
-    struct asked asked[STREAM_COUNT];
-    unsigned busy;   /* reads not answered yet */
-    size_t reserved; /* room promised to them */
-    size_t got;      /* entries that this round has brought */
-    int64_t idle_ms; /* pause before the next round when one brings nothing */
+    struct asked asked[STREAM_COUNT]; /* one MULTI/EXEC, in this order */
+    size_t n_asked;
+    char refusal[256]; /* why a part of it was refused, or empty */
+    unsigned busy;     /* reads not answered yet */
+    size_t reserved;   /* room promised to them */
+    size_t got;        /* entries that this round has brought */
+    int64_t idle_ms;   /* pause before the next round when one brings nothing */
     struct event *timer;
     size_t receipts_out; /* handed out, not done yet */
 };
@@ -233,10 +235,11 @@ struct queue {
     struct event *watch_timer;
     bool pinged; /* a PING of the watch has no answer yet */
 
-    uint64_t epoch;      /* upper part of tokens, 40 bits */
-    uint32_t token;      /* lower part, 24 bits */
-    int64_t epoch_at_ms; /* monotonic: when it was given out */
-    bool renewing;       /* the next epoch has been asked for */
+    uint64_t epoch;       /* upper part of tokens, 40 bits */
+    uint32_t token;       /* lower part, 24 bits */
+    int64_t epoch_at_ms;  /* monotonic: when it was given out */
+    uint64_t epoch_first; /* the first one of this connection: what tokens of it were given to has not been lost with an earlier one */
+    bool renewing;        /* the next epoch has been asked for */
 
     struct call_list calls;
     size_t n_calls;
@@ -253,6 +256,10 @@ struct queue {
     struct audit audit;
     struct recount recount;
 };
+
+/* ---- queue.c ---- */
+/* Whether a token was given out on this connection. */
+bool queue_is_of_connection(const struct queue *queue, uint64_t fence);
 
 /* ---- connect.c ---- */
 int connect_init(struct queue *queue, struct err *err); /* the first try starts from the loop */

@@ -29,7 +29,8 @@
     X(KEY_LANES, "lanes")                                                                                                                  \
     X(KEY_GONE, "archived")                                                                                                                \
     X(KEY_AUDIT, "audit")                                                                                                                  \
-    X(KEY_AUDITED, "audited")
+    X(KEY_AUDITED, "audited")                                                                                                              \
+    X(KEY_RELEASES, "releases")
 
 #define KEY_ENUM(id, name) id,
 enum key { KEY_LIST(KEY_ENUM) KEY_COUNT };

@@ -134,6 +134,10 @@ int64_t queue_fence_at_ms(uint64_t fence) {
     return (int64_t)(fence >> TOKEN_BITS) * 1000 / EPOCHS_A_SECOND;
 }
 
+bool queue_is_of_connection(const struct queue *queue, uint64_t fence) {
+    return fence >> TOKEN_BITS >= queue->epoch_first;
+}
+
 uint64_t queue_fence(struct queue *queue) {
     assert(queue->epoch != 0 && queue->token < (1U << TOKEN_BITS) - 1);
     queue->token++;

@@ -252,8 +252,11 @@ struct queue_change {
     int64_t not_after_ms;  /* fence_seen 0: the entry's; a worker that was stopped longer than its lease begins nothing (0: no limit) */
     const struct queue_entry *from; /* fence_seen 0: the entry it comes from, without which it does not begin (queue_in_hand()); or NULL */
     const struct queue_entry *ack;  /* acknowledge this entry in the same step; or NULL */
-    const char *counts;             /* names of counters to raise by one, separated by blanks ("sent:email fallback"); or NULL */
-    const char *event;              /* JSON object (or several, with commas between) for reach:events; or NULL */
+    /* fence_seen is the token with which this worker has begun the notice, from the entry `ack`: then Redis need not look at the record
+     * while the lease on the entry stands and nobody else has touched what began under it */
+    bool begun_from_ack;
+    const char *counts;     /* names of counters to raise by one, separated by blanks ("sent:email fallback"); or NULL */
+    const char *event;      /* JSON object (or several, with commas between) for reach:events; or NULL */
     const char *decided_on; /* queue_book_seen() of the customer's contact book entry that this was decided on, which must still be it; or
                              * NULL: whatever it is */
     const struct queue_effect *effects;

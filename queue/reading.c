@@ -136,19 +136,21 @@ static const redisReply *field_value(const redisReply *fields, const char *name)
 }
 
 /* [end, the id before, how many]. More than came: somebody else has read in our group. */
-static void read_lease(const struct asked *asked, enum stream stream, const redisReply *reply, size_t n, struct lease *lease) {
+static void read_lease(const struct asked *asked, const redisReply *reply, size_t n, struct lease *lease) {
     int64_t in_it = reply_int(reply->element[2], 0);
     *lease = (struct lease){.token = asked->lease, .over_ms = reply_int(reply->element[0], 0), .deliveries = 1};
     if (in_it <= (int64_t)n && reply_is_string(reply->element[1])) {
         lease->after = reply->element[1]->str;
     } else {
         log_warning("queue: %lld entries of %s were handed out before to somebody who holds no lease; they are taken over",
-                    in_it - (long long)n, stream_name(stream));
+                    in_it - (long long)n, stream_name(asked->stream));
     }
 }
 
 /* What XREADGROUP gave, nil or [[stream, [[id, [field, value, ...]], ...]]], and the lease on it. */
-static void take_new(struct queue *queue, enum stream stream, const redisReply *reply, const redisReply *leased, struct arena *arena) {
+static void take_new(struct queue *queue, const struct asked *asked, const redisReply *reply, const redisReply *leased,
+                     struct arena *arena) {
+    enum stream stream = asked->stream;
     if (!reply_is_array(reply, 1) || !reply_is_array(reply->element[0], 2) || !reply_is_array(leased, 3)) {
         return;
     }
@@ -162,7 +164,7 @@ static void take_new(struct queue *queue, enum stream stream, const redisReply *
             raws[n++] = (struct raw){.id = row->element[0], .body = field_value(row->element[1], stream_field(stream))};
         }
     }
-    read_lease(&queue->reading.asked[stream], stream, leased, n, &lease);
+    read_lease(asked, leased, n, &lease);
     reading_hand_out(queue, stream, &lease, raws, n);
 }
 
@@ -173,21 +175,29 @@ void reading_pause(struct queue *queue, int64_t ms) {
     (void)event_add(queue->reading.timer, &wait); /* fails only for want of memory; the next poke sets it again */
 }
 
-/* Common end of every read: refusals, room, what comes next. 1 where there is a reply to look at. */
-int reading_answered(struct queue *queue, const redisReply *reply, size_t promised) {
-    struct reading *reading = &queue->reading;
-    reading->busy--;
-    reading->reserved -= promised;
+/* A read is answered: what it was promised is free again. */
+static void end_read(struct queue *queue, size_t promised) {
+    queue->reading.busy--;
+    queue->reading.reserved -= promised;
+}
+
+/* Looks for a refusal. 1 where there is a reply to look at. */
+static int is_granted(struct queue *queue, const redisReply *reply) {
     enum trouble trouble = reply_trouble(reply);
     if (trouble != TROUBLE_NONE) {
         connect_trouble(queue, trouble, reply->str);
-        reading->idle_ms = READING_PAUSE_CAP_MS;
+        queue->reading.idle_ms = READING_PAUSE_CAP_MS;
         return 0;
     }
     if (queue->n_calls == 0) {
         connect_well(queue); /* a full Redis lets reads through: only a call can tell that it takes writes again */
     }
     return 1;
+}
+
+int reading_answered(struct queue *queue, const redisReply *reply, size_t promised) {
+    end_read(queue, promised);
+    return is_granted(queue, reply);
 }
 
 /* How much room a read of this stream was promised. Receipts need none. */
@@ -199,13 +209,11 @@ static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data);
 
 /* A part of a read, before EXEC: OK or QUEUED, or the reason why EXEC will not do it. */
 static void on_queued(redisAsyncContext *redis, void *reply_ptr, void *data) {
+    (void)data;
     struct queue *queue = connect_queue_of(redis);
     const redisReply *reply = reply_ptr;
-    if (queue != NULL && reply != NULL && reply->type == REDIS_REPLY_ERROR) {
-        struct asked *asked = &queue->reading.asked[(uintptr_t)data];
-        if (asked->refusal[0] == '\0') {
-            (void)snprintf(asked->refusal, sizeof asked->refusal, "%s", reply->str);
-        }
+    if (queue != NULL && reply != NULL && reply->type == REDIS_REPLY_ERROR && queue->reading.refusal[0] == '\0') {
+        (void)snprintf(queue->reading.refusal, sizeof queue->reading.refusal, "%s", reply->str);
     }
 }
 
@@ -233,32 +241,54 @@ static void put_take(const struct queue *queue, struct command *command, enum st
     command_put_i64(command, queue->settings->lease_ms);
 }
 
-/* The parts of a read, in their order; EXEC answers an array of those between MULTI and itself. */
-enum part { PART_MULTI, PART_LOAD, PART_READ, PART_TAKE, PART_EXEC, PART_COUNT };
-
-static void put_part(const struct queue *queue, struct command *command, enum part part, enum stream stream) {
-    const struct asked *asked = &queue->reading.asked[stream];
-    switch (part) {
-    case PART_MULTI: command_init(command, "MULTI"); break;
-    case PART_LOAD: connect_put_script(queue, SCRIPT_TAKE, command); break;
-    case PART_READ: put_read(queue, command, stream, asked->count); break;
-    case PART_TAKE: put_take(queue, command, stream, asked->lease); break;
-    case PART_EXEC:
-    case PART_COUNT: command_init(command, "EXEC"); break;
+static void ask(struct queue *queue, enum stream stream) {
+    struct reading *reading = &queue->reading;
+    size_t count = reading_may_read(queue, stream);
+    if (count > 0) {
+        reading->asked[reading->n_asked++] = (struct asked){.stream = stream, .count = count, .lease = queue_fence(queue)};
+        reading->reserved += reading_promise(stream, count);
     }
 }
 
-static void read_new(struct queue *queue, enum stream stream, size_t count) {
+/* EXEC's answer: that of SCRIPT LOAD, then two for each stream. */
+enum { AT_FIRST = 1, AT_STREAM = 2 };
+
+static int send_reads(struct queue *queue) {
     struct command command;
-    queue->reading.asked[stream] = (struct asked){.count = count, .lease = queue_fence(queue)};
-    for (enum part part = PART_MULTI; part < PART_COUNT; part++) {
-        put_part(queue, &command, part, stream);
-        if (connect_send(queue, &command, part == PART_EXEC ? on_new : on_queued, (void *)(uintptr_t)stream) < 0) {
-            return; /* the connection is dropped, and the read begins anew with the next one */
+    for (size_t i = 0; i < queue->reading.n_asked; i++) {
+        const struct asked *asked = &queue->reading.asked[i];
+        put_read(queue, &command, asked->stream, asked->count);
+        if (connect_send(queue, &command, on_queued, NULL) < 0) {
+            return -1;
+        }
+        put_take(queue, &command, asked->stream, asked->lease);
+        if (connect_send(queue, &command, on_queued, NULL) < 0) {
+            return -1;
         }
     }
-    queue->reading.busy++;
-    queue->reading.reserved += reading_promise(stream, count);
+    return 0;
+}
+
+/* Reads what was asked for, all of it in one MULTI/EXEC. Where it cannot be sent the connection is dropped, and it begins anew with the
+ * next one. */
+static void read_new(struct queue *queue) {
+    struct command multi, load, exec;
+    queue->reading.refusal[0] = '\0';
+    if (queue->reading.n_asked == 0) {
+        return;
+    }
+    command_init(&multi, "MULTI");
+    if (connect_send(queue, &multi, on_queued, NULL) < 0) {
+        return;
+    }
+    connect_put_script(queue, SCRIPT_TAKE, &load);
+    if (connect_send(queue, &load, on_queued, NULL) < 0 || send_reads(queue) < 0) {
+        return;
+    }
+    command_init(&exec, "EXEC");
+    if (connect_send(queue, &exec, on_new, NULL) == 0) {
+        queue->reading.busy++;
+    }
 }
 
 size_t reading_free_room(const struct queue *queue) {
@@ -284,17 +314,21 @@ size_t reading_may_read(const struct queue *queue, enum stream stream) {
 /* ---- rounds -------------------------------------------------------------------------------------------------------- */
 
 static void start_round(struct queue *queue) {
-    size_t urgent = reading_may_read(queue, STREAM_URGENT);
     queue->reading.got = 0;
-    if (urgent > 0) {
-        read_new(queue, STREAM_URGENT, urgent);
-        if (reading_common_room(queue) >= (size_t)queue->settings->batch) { /* room for both: ask for both at once */
-            read_new(queue, STREAM_BULK, reading_may_read(queue, STREAM_BULK));
-        }
+    queue->reading.n_asked = 0;
+    ask(queue, STREAM_URGENT);
+    if (queue->reading.n_asked > 0 && reading_common_room(queue) >= (size_t)queue->settings->batch) {
+        ask(queue, STREAM_BULK); /* room for both: both at once */
     }
-    if (reading_may_read(queue, STREAM_RECEIPTS) > 0) {
-        read_new(queue, STREAM_RECEIPTS, reading_may_read(queue, STREAM_RECEIPTS));
-    }
+    ask(queue, STREAM_RECEIPTS);
+    read_new(queue);
+}
+
+/* There was less in the urgent lane than it was given room for: the bulk lane has it, where it was not asked in the same round. */
+static void go_on_with_bulk(struct queue *queue) {
+    queue->reading.n_asked = 0;
+    ask(queue, STREAM_BULK);
+    read_new(queue);
 }
 
 static void end_round(struct queue *queue) {
@@ -325,42 +359,72 @@ void reading_go_on(struct queue *queue) {
     }
 }
 
-/* The reply that tells how the read went: EXEC's, or the first refusal on the way there (as `*refused`). */
-static const redisReply *outcome(struct asked *asked, const redisReply *reply, redisReply *refused) {
-    *refused = (redisReply){.type = REDIS_REPLY_ERROR, .str = asked->refusal, .len = strlen(asked->refusal)};
-    if (asked->refusal[0] != '\0') {
+/* What stopped all of the read before EXEC did anything, as an error; NULL: nothing did. */
+static const redisReply *refusal_of(struct reading *reading, const redisReply *reply, redisReply *refused) {
+    *refused = (redisReply){.type = REDIS_REPLY_ERROR, .str = reading->refusal, .len = strlen(reading->refusal)};
+    if (reading->refusal[0] != '\0') {
         return refused;
     }
-    for (size_t i = 0; reply_is_array(reply, i + 1); i++) {
+    return reply->type == REDIS_REPLY_ERROR ? reply : NULL;
+}
+
+/* The first error among the answers of one stream, or NULL. */
+static const redisReply *error_of(const redisReply *reply, size_t at) {
+    for (size_t i = at; i < at + AT_STREAM && reply_is_array(reply, i + 1); i++) {
         if (reply->element[i]->type == REDIS_REPLY_ERROR) {
             return reply->element[i];
         }
     }
-    return reply;
+    return NULL;
+}
+
+/* Hands out what came of each stream; the last error is told behind that, since it may end the connection. */
+static int take_all(struct queue *queue, const redisReply *reply, const struct asked *all, size_t n, bool *urgent_is_empty) {
+    const redisReply *error = NULL;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = AT_FIRST + AT_STREAM * i, before = queue->reading.got;
+        const redisReply *wrong = error_of(reply, at);
+        error = wrong == NULL ? error : wrong;
+        if (wrong == NULL && reply_is_array(reply, at + AT_STREAM)) {
+            struct arena scratch = ARENA_INIT;
+            take_new(queue, &all[i], reply->element[at], reply->element[at + 1], &scratch);
+            arena_fini(&scratch);
+        }
+        *urgent_is_empty = *urgent_is_empty || (all[i].stream == STREAM_URGENT && queue->reading.got - before < all[i].count);
+    }
+    return is_granted(queue, error == NULL ? reply : error);
+}
+
+static bool has_bulk(const struct asked *all, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (all[i].stream == STREAM_BULK) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data) {
+    (void)data;
     struct queue *queue = connect_queue_of(redis);
-    enum stream stream = (enum stream)(uintptr_t)data;
-    struct arena scratch = ARENA_INIT;
     if (queue == NULL || reply_ptr == NULL) {
         return;
     }
+    struct asked asked[STREAM_COUNT];
+    size_t n = queue->reading.n_asked, promised = 0;
+    for (size_t i = 0; i < n; i++) {
+        asked[i] = queue->reading.asked[i];
+        promised += reading_promise(asked[i].stream, asked[i].count);
+    }
+    end_read(queue, promised);
     redisReply refused;
-    struct asked *asked = &queue->reading.asked[stream];
-    size_t count = asked->count;
-    const redisReply *reply = outcome(asked, reply_ptr, &refused);
-    if (reading_answered(queue, reply, reading_promise(stream, count))) {
-        size_t before = queue->reading.got;
-        if (reply_is_array(reply, PART_TAKE)) {
-            take_new(queue, stream, reply->element[PART_READ - 1], reply->element[PART_TAKE - 1], &scratch);
-            arena_fini(&scratch);
-        }
-        bool urgent_is_empty = stream == STREAM_URGENT && queue->reading.got - before < count;
-        if (urgent_is_empty && queue->ready && !queue->stopped && queue->reading.reserved == 0 &&
-            reading_may_read(queue, STREAM_BULK) > 0) {
-            read_new(queue, STREAM_BULK, reading_may_read(queue, STREAM_BULK));
-        }
+    const redisReply *refusal = refusal_of(&queue->reading, reply_ptr, &refused);
+    bool urgent_is_empty = false;
+    if (refusal != NULL) {
+        (void)is_granted(queue, refusal);
+    } else if (take_all(queue, reply_ptr, asked, n, &urgent_is_empty) && urgent_is_empty && !has_bulk(asked, n) && queue->ready &&
+               !queue->stopped) {
+        go_on_with_bulk(queue);
     }
     if (queue->ready && queue->reading.busy == 0) {
         end_round(queue);

@@ -1,6 +1,8 @@
 /* record: see record.h. Pure. Fails: queue_record_read() on anything that does not have the form. */
 #include "queue/record.h"
 
+#include "queue/keys.h"
+
 #include <string.h>
 
 void queue_record_token(uint64_t fence, char out[RECORD_TOKEN_LEN]) {
@@ -19,6 +21,15 @@ void queue_record_put(struct buf *out, const struct queue_change *change) {
     buf_put(out, head, sizeof head);
     buf_puts(out, change->customer);
     buf_putc(out, ' ');
+    if (change->fence_seen == 0 && change->state == NOTICE_SENDING && change->from != NULL && change->ack == NULL) {
+        char lease[RECORD_TOKEN_LEN];
+        queue_record_token(change->from->leased.lease, lease);
+        buf_putc(out, '@');
+        buf_puts(out, stream_name((enum stream)change->from->lane));
+        buf_putc(out, '/');
+        buf_put(out, lease, sizeof lease);
+        buf_putc(out, ' ');
+    }
     buf_puts(out, change->record);
 }
 
@@ -42,6 +53,11 @@ static int read_token(const char *text, uint64_t *fence_r) {
     return 0;
 }
 
+static const char *behind_lease(const char *text) {
+    const char *blank = text[0] == '@' ? strchr(text, ' ') : NULL;
+    return blank == NULL ? text : blank + 1;
+}
+
 int queue_record_read(const char *text, size_t len, struct queue_record *record, const char **customer_r, size_t *customer_len_r) {
     const char *customer = text + 1 + RECORD_TOKEN_LEN + 1;
     if (len < 1 + RECORD_TOKEN_LEN + 2 || text[1 + RECORD_TOKEN_LEN] != ' ' || !notice_state_from_letter(text[0], &record->state) ||
@@ -53,7 +69,7 @@ int queue_record_read(const char *text, size_t len, struct queue_record *record,
         return -1;
     }
     record->found = true;
-    record->record = blank + 1;
+    record->record = behind_lease(blank + 1);
     if (customer_r != NULL) {
         *customer_r = customer;
         *customer_len_r = (size_t)(blank - customer);

@@ -12,8 +12,11 @@
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 #include "queue_scripts.h"
 
-#define SCRIPT_TEXT(id, name) [id] = script_##name,
-static const char *const texts[SCRIPT_COUNT] = {SCRIPT_LIST(SCRIPT_TEXT)};
+#define SCRIPT_TEXT(id, name, parts) [id] = {script_##name, parts},
+static const struct {
+    const char *text;
+    unsigned parts; /* enum script_with */
+} sources[SCRIPT_COUNT] = {SCRIPT_LIST(SCRIPT_TEXT)};
 
 static const char *behind_head(const char *text) {
     while (*text == '-' || *text == '\n') {
@@ -22,8 +25,16 @@ static const char *behind_head(const char *text) {
     return text;
 }
 
+static const char *put_together(struct arena *arena, const char *text, unsigned parts) {
+    if (parts == WITH_NOT_EVEN_COMMON) {
+        return behind_head(text);
+    }
+    return arena_printf(arena, "%s%s%s%s%s", script_common, (parts & WITH_LEASES) != 0 ? script_leases : "",
+                        (parts & WITH_CUSTOMERS) != 0 ? script_customers : "", (parts & WITH_EFFECTS) != 0 ? script_effects : "", text);
+}
+
 static int make_one(struct arena *arena, enum script_id id, struct script *script, struct err *err) {
-    script->text = id == SCRIPT_TAKE ? behind_head(texts[id]) : arena_printf(arena, "%s%s", script_common, texts[id]);
+    script->text = put_together(arena, sources[id].text, sources[id].parts);
     if (script->text == NULL) {
         return err_no_memory(err);
     }

@@ -74,7 +74,7 @@ static bool is_older(const char *id, const char *than) {
     return !known || ms < than_ms || (ms == than_ms && seq < than_seq);
 }
 
-/* `<deliveries> <end> <entries open> <after>,<to>...`, as lua/common.lua writes it. */
+/* `<deliveries> <end> <entries open> <after>,<to>...`, as lua/leases.lua writes it. */
 static void add_lease(const char *text, struct leased *leased) {
     char after[48];
     long long open = 0;

@@ -1,5 +1,5 @@
 /* clearance: may this account be disabled now. Pure. (Whether contact data may be deleted depends on nothing but what is open in Redis, and
- * is decided there, in the step that closes something: lua/common.lua.)
+ * is decided there, in the step that closes something: lua/effects.lua.)
  *
  * It fails closed: the answer is no unless everything that is asked for is there. A clearance that was granted is withdrawn by asking
  * again: whenever a receipt comes, a contact point changes or another notice speaks of the account, the same question is put with

@@ -2,14 +2,16 @@
 --
 -- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 events  8 intake  9 intake:bulk  10 receipts  11 dead  12 leases
 -- ARGV  1 prefix  2 length of events  3 the events, a JSON array ('' for none)  4 number of items
---       5 tokens seen, 16 hex digits an item ('' where every notice is new)
+--       5 tokens seen, 16 hex digits an item ('' where every notice is new; @ where each has begun under the lease on the entry that is
+--       acknowledged with it, as many as there are items)
 --       6 how many items get which state: letter and number of each, one behind the other
 --       7-14 how many rows of each kind there are, in this order:
 --       due: time, id · due no more: id · job kept: id, job · job dropped: id · acknowledged: lane, lease, number, ids before and last
 --       · counted: names, times · effects: five arguments each · decided on: item, customer, contact book entry as read (its SHA-1, '' for none)
 --       15 until when (ms, Redis's clock) new notices may begin, 0: for ever; then id and record of each item, then those rows
 --
--- Before: a record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none.
+-- Before: a record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none. The first one of a notice whose entry stays
+-- open has `@<lane>/<lease> ` in front of its text.
 -- After, where every item's record carried the token seen (for token 0: no record, and it is not too late): the new records are there with the jobs, the
 -- due times, the counters, the events and the effects that belong to them, and their stream entries are acknowledged
 -- where their lease is still there. Else
@@ -20,22 +22,31 @@
 --   R  would be granted; call again without those that are S or M
 -- accepted = sum of all state:* holds before and after.
 --
+-- The lease is the lock: nobody begins a notice twice, and whoever changes one that has begun under a lease, without being asked to acknowledge
+-- by that lease (@), marks the lease. So while an unmarked lease has the entries open, their records are what its holder has made them, and need
+-- not be read: that is nearly always so. Where it is not, @ is answered R, with nothing changed: call again with the tokens.
+--
 -- The payloads go from ARGV to the commands as they are and no row is looked at twice: Lua hashes every byte of every string it
 -- makes, and makes most of this script's cost.
 
 local A, call, sub, byte, find, match = ARGV, redis.call, string.sub, string.byte, string.find, string.match
 local NOTICES, JOBS, DUE, LAST, PREVIOUS, COUNTERS, EVENTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local RELEASES = A[1] .. 'releases'
 local NONE = '0000000000000000'
 local FIRST = 16
+local SENDING = byte('s')
 
 local n, seen = tonumber(A[4]), A[5]
-local ids, at = {}, FIRST
-for i = 1, n do
-    ids[i] = A[at]
-    at = at + 2
-end
+local by_lease = seen == '@'
+local ids, held, at = {}, nil, FIRST + 2 * n
 demand_keys()
-local held = read_fields(NOTICES, ids)
+demand(RELEASES, 'zset')
+if not by_lease then
+    for i = 1, n do
+        ids[i] = A[FIRST - 2 + 2 * i]
+    end
+    held = read_fields(NOTICES, ids)
+end
 
 -- What becomes of item i: A, S or R.
 local function verdict(i)
@@ -81,7 +92,7 @@ local function all_are_as_seen()
 end
 
 local answer, fit = nil, n
-if not (seen == '' and all_are_new() or seen ~= '' and all_are_as_seen()) then
+if not (by_lease or seen == '' and all_are_new() or seen ~= '' and all_are_as_seen()) then
     answer, fit = {}, 0
     for i = 1, n do
         local letter = verdict(i)
@@ -95,6 +106,10 @@ local rows = {}
 for kind, width in ipairs({2, 1, 2, 1, 5, 2, 5, 3}) do
     rows[kind] = {at, at + width * tonumber(A[6 + kind]) - 1}
     at = rows[kind][2] + 1
+end
+local tally = {}
+if by_lease and acknowledge_untouched(rows[5][1], rows[5][2], tally) ~= n then
+    return string.rep('R', n)
 end
 for i = rows[8][1], rows[8][2], 3 do
     local item = tonumber(A[i])
@@ -116,11 +131,14 @@ end
 demand_effects(A[1], rows[7][1], tonumber(A[13]))
 
 local customers, last, k, before, at_record = {}, {}, 0, {}, FIRST + 1
-for i = 1, n do
+for i = 1, by_lease and 0 or n do
     local old = held[i]
     if old then
         local state = byte(old)
         before[state] = (before[state] or 0) + 1
+        if state == SENDING then
+            touch(match(old, '^%S+ @(%S+) ', 19))
+        end
     else
         local customer = match(A[at_record], '^(%S+)', 19)
         k = k + 1
@@ -128,8 +146,11 @@ for i = 1, n do
     end
     at_record = at_record + 2
 end
+if by_lease then
+    before[SENDING] = n
+end
 
-local tally = {accepted = k}
+add(tally, 'accepted', k)
 for state, times in pairs(before) do
     add(tally, 'state:' .. string.char(state), -times)
 end
@@ -155,9 +176,13 @@ local function link_to_earlier(newest)
     write_all('HSET', PREVIOUS, nil, previous)
 end
 
--- Something of these customers is open again, so their releases go (P7); also of those whose earlier notices are all in the archive.
+-- Something of these customers is open again, so their releases go (P7); also of those whose earlier notices are all in the archive. Who has
+-- one stands in `releases`, which always has the empty name; where it is not there (it was lost), each is taken away unseen.
 local function take_releases()
-    local releases = {}
+    local known, releases = call('ZCARD', RELEASES), {}
+    if known == 1 or known > 1 and write_all('ZREM', RELEASES, nil, customers) == 0 then
+        return
+    end
     for i = 1, k do
         releases[i] = A[1] .. 'release:{' .. customers[i] .. '}'
     end
@@ -179,7 +204,7 @@ end
 local function tell_auditor()
     local audit = A[1] .. 'audit'
     for i = 1, call('EXISTS', audit) * n do
-        call('HSETNX', audit, ids[i], held[i] and sub(held[i], 1, 1) or '-')
+        call('HSETNX', audit, A[FIRST - 2 + 2 * i], by_lease and 's' or held[i] and sub(held[i], 1, 1) or '-')
     end
 end
 
@@ -191,7 +216,9 @@ if rows[2][2] >= rows[2][1] and call('TYPE', DUE).ok ~= 'none' then
 end
 write_all('HSET', JOBS, nil, A, rows[3][1], rows[3][2])
 write_all('HDEL', JOBS, nil, A, rows[4][1], rows[4][2])
-acknowledge(rows[5][1], rows[5][2], tally)
+if not by_lease then
+    acknowledge(rows[5][1], rows[5][2], tally)
+end
 write_leases()
 link_newcomers()
 write_counters(COUNTERS, tally)

@@ -1,11 +1,12 @@
 -- epoch: gives a connection the upper part of its tokens.
 --
 -- KEYS  1 epoch
--- ARGV  1 the highest epoch this worker has had
+-- ARGV  1 the highest epoch this worker has had  2 prefix
 --
 -- Before: the counter is at least the highest epoch given out; or Redis has lost its last writes and it is a little lower.
 -- After: the counter is higher than before, higher than the worker's own, and at least Redis's time in 64ths of a second; that
--- is the answer. So an epoch is not given out twice even where the last writes before a crash were lost.
+-- is the answer. So an epoch is not given out twice even where the last writes before a crash were lost. In a Redis that no reachd has ever
+-- seen, `releases` has begun: it has the empty name, which says that no release is missing in it.
 
 local function set(epoch)
     redis.call('SET', KEYS[1], string.format('%.0f', epoch))
@@ -13,6 +14,9 @@ local function set(epoch)
 end
 
 local epoch = redis.call('INCR', KEYS[1])
+if epoch == 1 and redis.call('EXISTS', ARGV[2] .. 'counters', ARGV[2] .. 'releases') == 0 then
+    redis.call('ZADD', ARGV[2] .. 'releases', '+inf', '')
+end
 local time = redis.call('TIME')
 local least = math.max(tonumber(time[1]) * 64 + math.floor(tonumber(time[2]) / 15625), tonumber(ARGV[1]) + 1)
 return epoch < least and set(least) or epoch

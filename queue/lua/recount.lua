@@ -56,8 +56,7 @@ local function contradict(rows, states)
         local record = rows[i + 1]
         local state = sub(record, 1, 1)
         if find(states, state, 1, true) then
-            local text = (find(record, ' ', 19, true) or 0) + 1
-            local said = string.match(record, '^{"s":"(%a)"', text)
+            local said = string.match(record, '^{"s":"(%a)"', text_at(record))
             if said and said ~= state then
                 answer[#answer + 1] = rows[i]
             end

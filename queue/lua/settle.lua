@@ -46,7 +46,7 @@ end)
 local function begun(lane, stream_id, job)
     local id = decoded(job).id
     local record = type(id) == 'string' and redis.call('HGET', KEYS[1], id)
-    if record and decoded(string.sub(record, (string.find(record, ' ', 19, true) or 0) + 1)).x == ORIGIN[lane] .. stream_id then
+    if record and decoded(string.sub(record, text_at(record))).x == ORIGIN[lane] .. stream_id then
         return id, record
     end
 end

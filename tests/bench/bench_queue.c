@@ -269,6 +269,7 @@ static void on_intent(void *ctx, const enum queue_result *results, size_t n, con
         change->fence = queue_fence(queue);
         change->state = NOTICE_REACHED;
         change->ack = &work->entries[i];
+        change->begun_from_ack = true;
         change->counts = "sent:email reached:email";
         event_text(work, i, "reached");
         change->event = work->events[i];
@@ -288,6 +289,8 @@ static void on_found(void *ctx, const struct queue_found *found, size_t n, struc
                                                  .fence = queue_fence(queue),
                                                  .state = NOTICE_SENDING,
                                                  .record = work->records[i],
+                                                 .from = &work->entries[i],
+                                                 .not_after_ms = work->entries[i].not_after_ms,
                                                  .due_at_ms = -1,
                                                  .event = work->events[i]};
         event_text(work, i, "sending");

@@ -101,7 +101,7 @@ static void what_is_written_is_read_again(void **state) {
     arena_fini(&arena);
 }
 
-/* The release is refused while a record's text says "hold":true (queue/lua/common.lua). */
+/* The release is refused while a record's text says "hold":true (queue/lua/effects.lua). */
 static void what_a_producer_sends_does_not_look_like_a_hold(void **state) {
     (void)state;
     static const char data[] = "{\"hold\":true,\"in\":{\"hold\":true}}";

@@ -354,6 +354,43 @@ static void a_release_waits_for_every_notice_and_desk_case_of_the_customer(void 
     assert_int_equal(redis_server_number(&server, "EXISTS", "reach:release:{C1}", NULL), 0);
 }
 
+static long long release_keys(void) {
+    return redis_server_number(&server, "EXISTS", "reach:release:{C1}", NULL);
+}
+
+/* Whoever has one stands in `releases`; where that was lost, nothing tells who has one. */
+static void a_new_notice_takes_a_release_away_whether_or_not_it_is_known_who_has_one(void **state) {
+    (void)state;
+    struct queue_effect release = {QUEUE_FREE, "release:{C1}", "C1", "{}", far_ms};
+    assert_int_equal(redis_server_number(&server, "ZCARD", "reach:releases", NULL), 1); /* the sign that none is missing */
+    effect_of("n1", release);
+    assert_int_equal(redis_server_number(&server, "ZCARD", "reach:releases", NULL), 2);
+    struct queue_change next = kit_change(&kit, "n2", 0, NOTICE_SENDING);
+    kit_apply(&kit, &next, 1);
+    assert_int_equal(release_keys(), 0);
+    assert_int_equal(redis_server_number(&server, "ZCARD", "reach:releases", NULL), 1);
+    next = kit_change(&kit, "n2", next.fence, NOTICE_RESOLVED);
+    kit_apply(&kit, &next, 1);
+    assert_int_equal(redis_server_number(&server, "DEL", "reach:releases", NULL), 1);
+    effect_of("n3", release);
+    assert_int_equal(release_keys(), 1);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:releases", NULL), 0); /* it would pass for complete */
+    next = kit_change(&kit, "n4", 0, NOTICE_SENDING);
+    kit_apply(&kit, &next, 1);
+    assert_int_equal(release_keys(), 0);
+}
+
+static void what_is_known_of_releases_goes_with_them(void **state) {
+    (void)state;
+    struct queue_effect brief = {QUEUE_FREE, "release:{C1}", "C1", "{}", clock_wall_ms(&clock_system) + 50};
+    struct queue_effect lasting = {QUEUE_FREE, "release:{C2}", "C2", "{}", far_ms};
+    effect_of("n1", brief);
+    kit_run(&kit, 1100); /* by whole seconds */
+    effect_of("n2", lasting);
+    assert_int_equal(redis_server_number(&server, "ZCARD", "reach:releases", NULL), 2);
+    assert_string_equal(redis_server_ask(&server, "ZSCORE", "reach:releases", "C1", NULL), "(nil)");
+}
+
 static void waking_a_customer_makes_waiting_notices_due_and_no_others(void **state) {
     (void)state;
     struct queue_change changes[3] = {kit_change(&kit, "waits", 0, NOTICE_STRANDED), kit_change(&kit, "in-hand", 0, NOTICE_SENDING),
@@ -473,6 +510,8 @@ int main(void) {
         TEST(a_change_is_made_only_on_the_book_entry_that_it_was_decided_on),
         TEST(a_contact_change_waits_for_a_notice_that_was_reached_meanwhile),
         TEST(a_release_waits_for_every_notice_and_desk_case_of_the_customer),
+        TEST(a_new_notice_takes_a_release_away_whether_or_not_it_is_known_who_has_one),
+        TEST(what_is_known_of_releases_goes_with_them),
         TEST(waking_a_customer_makes_waiting_notices_due_and_no_others),
         TEST(a_batch_larger_than_the_stack_of_lua_goes_through),
         TEST(tokens_survive_exactly),

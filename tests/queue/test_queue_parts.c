@@ -70,6 +70,28 @@ static void a_record_is_read_as_it_was_written(void **state) {
     buf_fini(&text);
 }
 
+static void a_record_names_the_lease_that_its_notice_has_begun_under(void **state) {
+    (void)state;
+    struct buf text = BUF_INIT;
+    struct queue_entry entry = {.lane = LANE_BULK, .stream_id = "1-0", .leased.lease = 255};
+    struct queue_change change = {.customer = "C1", .fence = 1, .state = NOTICE_SENDING, .record = "{}", .from = &entry};
+    queue_record_put(&text, &change);
+    assert_string_equal(buf_str(&text), "s0000000000000001 C1 @bulk/00000000000000ff {}");
+    struct queue_record record = {0};
+    assert_int_equal(queue_record_read(text.data, text.len, &record, NULL, NULL), 0);
+    assert_string_equal(record.record, "{}");
+    struct queue_change others[] = {change, change, change};
+    others[0].state = NOTICE_PLANNED;
+    others[1].ack = &entry;
+    others[2].fence_seen = 7;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        buf_reset(&text);
+        queue_record_put(&text, &others[i]);
+        assert_null(strchr(buf_str(&text), '@'));
+    }
+    buf_fini(&text);
+}
+
 static void what_is_no_record_is_refused(void **state) {
     (void)state;
     static const char *const wrong[] = {"",
@@ -196,15 +218,11 @@ static void a_remembered_id_has_a_place_and_an_end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_command_carries_any_bytes),
-        cmocka_unit_test(entries_in_hand_are_a_set),
-        cmocka_unit_test(a_record_is_read_as_it_was_written),
-        cmocka_unit_test(what_is_no_record_is_refused),
-        cmocka_unit_test(errors_are_sorted_by_what_has_to_be_done),
-        cmocka_unit_test(an_info_text_is_read_by_name),
-        cmocka_unit_test(an_address_is_a_socket_or_a_host_with_a_port),
-        cmocka_unit_test(scripts_have_names_of_their_own),
-        cmocka_unit_test(a_remembered_id_has_a_place_and_an_end),
+        cmocka_unit_test(a_command_carries_any_bytes),        cmocka_unit_test(entries_in_hand_are_a_set),
+        cmocka_unit_test(a_record_is_read_as_it_was_written), cmocka_unit_test(a_record_names_the_lease_that_its_notice_has_begun_under),
+        cmocka_unit_test(what_is_no_record_is_refused),       cmocka_unit_test(errors_are_sorted_by_what_has_to_be_done),
+        cmocka_unit_test(an_info_text_is_read_by_name),       cmocka_unit_test(an_address_is_a_socket_or_a_host_with_a_port),
+        cmocka_unit_test(scripts_have_names_of_their_own),    cmocka_unit_test(a_remembered_id_has_a_place_and_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,6 +33,22 @@ static int tear_down(void **state) {
     return 0;
 }
 
+/* All lanes are read in one step, and each for itself. */
+static void fault_08_a_lost_group_of_one_lane_costs_the_others_nothing(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_URGENT, 2);
+    kit_push(&kit.settings, LANE_BULK, 2);
+    assert_int_equal(redis_server_number(&server, "XGROUP", "DESTROY", "reach:receipts", "reachd", NULL), 1);
+    queue_set_room(kit.queue, 2000);
+    kit_until_n(&kit, &kit.n_entries, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(kit.entries[i].deliveries, 1);
+    }
+    assert_int_equal(kit.ready, 1); /* the connection stands */
+    assert_non_null(redis_server_ask(&server, "XADD", "reach:receipts", "*", "receipt", "{}", NULL));
+    kit_until_n(&kit, &kit.n_receipts, 1);
+}
+
 static void never_more_than_the_room_is_handed_out(void **state) {
     (void)state;
     kit_push(&kit.settings, LANE_URGENT, 30);
@@ -521,6 +537,7 @@ static void nothing_is_read_after_stop_but_changes_go_through(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        TEST(fault_08_a_lost_group_of_one_lane_costs_the_others_nothing),
         TEST(never_more_than_the_room_is_handed_out),
         TEST(the_urgent_lane_is_read_before_the_bulk_lane),
         TEST(an_entry_without_a_job_is_handed_out_without_a_body),
