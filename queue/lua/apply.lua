@@ -177,10 +177,10 @@ local function link_to_earlier(newest)
 end
 
 -- Something of these customers is open again, so their releases go (P7); also of those whose earlier notices are all in the archive. Who has
--- one stands in `releases`, which always has the empty name; where it is not there (it was lost), each is taken away unseen.
+-- one stands in `releases`, which is never empty; where it is not there (it was lost), each is taken away unseen.
 local function take_releases()
-    local known, releases = call('ZCARD', RELEASES), {}
-    if known == 1 or known > 1 and write_all('ZREM', RELEASES, nil, customers) == 0 then
+    local releases = {}
+    if call('EXISTS', RELEASES) == 1 and write_all('ZREM', RELEASES, nil, customers) == 0 then
         return
     end
     for i = 1, k do

@@ -19,6 +19,20 @@ local function demand_effects(prefix, at, n)
     end
 end
 
+-- Who has a release stands in `releases` until it expires. Where that was lost it is not begun again: it would pass for complete (apply.lua).
+local EXPIRED_MAX = 100 -- taken out at a time
+local function note_release(customer, time)
+    local releases, clock = ARGV[1] .. 'releases', redis.call('TIME')
+    if redis.call('EXISTS', releases) == 0 then
+        return
+    end
+    local expired = redis.call('ZRANGEBYSCORE', releases, '-inf', string.format('%.0f', tonumber(clock[1]) * 1000), 'LIMIT', 0, EXPIRED_MAX)
+    if #expired > 0 then
+        redis.call('ZREM', releases, unpack(expired))
+    end
+    redis.call('ZADD', releases, time, customer)
+end
+
 -- Writes a customer's release, but only where no notice of theirs is open or still holds an account (one that was reached and bounced
 -- afterwards does), and no desk case is left (P7). It runs after the records of the batch are written. Looked at: the newest 100;
 -- whoever has more gets no release.
@@ -37,11 +51,7 @@ local function release(key, customer, value, time)
         id = redis.call('HGET', KEYS[5], id)
     end
     redis.call('SET', key, value, 'PXAT', time)
-    local releases, clock = ARGV[1] .. 'releases', redis.call('TIME')
-    redis.call('ZREMRANGEBYSCORE', releases, '-inf', string.format('%.0f', tonumber(clock[1]) * 1000))
-    if redis.call('EXISTS', releases) == 1 then
-        redis.call('ZADD', releases, time, customer)
-    end
+    note_release(customer, time)
 end
 
 -- Holds: field = account, value = {"notice", "customer", "since", "others": [the same of other notices]}. While any notice holds an

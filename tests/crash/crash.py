@@ -329,7 +329,7 @@ def records(socket):
     while True:
         cursor, flat = redis("HSCAN", "reach:notices", cursor, "COUNT", "2000")
         for notice, record in zip(flat[::2], flat[1::2]):
-            yield notice.decode(), record[:1].decode(), json.loads(record.split(b" ", 2)[2])
+            yield notice.decode(), record[:1].decode(), json.loads(record[record.index(b"{"):])
         if cursor == b"0":
             return
 

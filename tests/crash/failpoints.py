@@ -126,7 +126,7 @@ class Run:
 
     def record(self, which):
         record = Resp(self.place.socket)("HGET", self.name + ":notices", "n%d" % which)
-        return (None, None) if record is None else (record[:1], json.loads(record.split(b" ", 2)[2]))
+        return (None, None) if record is None else (record[:1], json.loads(record[record.index(b"{"):]))
 
     def await_reached(self, which):
         await_fact("notice n%d is reached" % which, lambda: self.record(which)[0] == b"R")

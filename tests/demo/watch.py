@@ -26,7 +26,7 @@ def ask(command, *arguments):
 
 def waits_for_banner(record):
     """Whether what a record (its text as Redis holds it) tried last is a banner, which waits for its customer."""
-    tries = json.loads(record.split(" ", 2)[2]).get("tries", [])
+    tries = json.loads(record[record.index("{"):]).get("tries", [])
     return bool(tries) and max(tries, key=lambda t: t["s"]).get("ch") == "banner"
 
 

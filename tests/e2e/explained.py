@@ -25,7 +25,7 @@ def lines(path):
 def records(socket):
     flat = Resp(socket)("HGETALL", "reach:notices")
     for notice, record in zip(flat[::2], flat[1::2]):
-        yield notice.decode(), record[:1].decode(), json.loads(record.split(b" ", 2)[2])
+        yield notice.decode(), record[:1].decode(), json.loads(record[record.index(b"{"):])
 
 
 def key_of(notice, attempt):

@@ -119,7 +119,7 @@ it_leaves_a_notice_alone_that_has_moved_on() {
     start_reachd --config "$CONFIG"
     notice behind
     goes_on behind
-    contains "$(rcli HGET reach:notices moved)" 'R0fffffffffffffff moved {' 'the record'
+    contains "$(rcli HGET reach:notices moved)" 'R0fffffffffffffff moved ' 'the record'
     equal 1 "$(mails_to moved)" 'messages of moved'
     lacks "$(tail -n 20 "$T/reachd.log")" 'notice moved: sent, by the journal' 'the log'
 }

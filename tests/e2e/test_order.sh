@@ -53,6 +53,16 @@ it_ends_a_notice_that_is_resolved_right_behind_its_job() {
     equal 0 "$(status 'd["dead"]')" "dead letters"
 }
 
+it_records_what_was_sent_under_the_lease_that_it_began_under() {
+    rcli MONITOR >"$T/monitor" 2>&1 &
+    local monitor=$!
+    wait_until 60 "the monitor listens" grep -q '^OK' "$T/monitor"
+    N=1 pairs lock
+    wait_until 60 "the entry is acknowledged" lane_is_empty
+    kill "$monitor"
+    grep -q '"EVALSHA".* "1" "@" "' "$T/monitor" || fail "the records were read: $(grep -c EVALSHA "$T/monitor") scripts"
+}
+
 it_ends_a_notice_whose_job_comes_a_moment_after_the_request() {
     # as it is where another reachd has the job in hand and has not written it down yet
     rcli XADD reach:intake '*' job '{"v":1,"type":"resolve","id":"resolve-late","notice":"late-0"}' >"$T/xadd"

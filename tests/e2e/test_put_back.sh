@@ -42,7 +42,7 @@ ended_with() {
     equal 1 "$(keys_to "$1")" "keys of the messages of $1"
     equal 0 "$(ctl --json status | json - 'd["unaccounted"]')" unaccounted
 }
-attempts_of() { rcli HGET reach:notices "$1" | cut -d ' ' -f 3- | json - 'sum(t["n"] for t in d["tries"])'; }
+attempts_of() { rcli HGET reach:notices "$1" | sed 's/^[^{]*//' | json - 'sum(t["n"] for t in d["tries"])'; }
 
 it_starts() {
     start_redis
