@@ -31,9 +31,10 @@ struct batch {
     enum queue_result *results;
     struct item *items; /* those whose result is open */
     size_t n_items;
-    struct ack *acks; /* of these, in the order of their rows */
+    struct ack *acks; /* of these, in the order of their rows; those of the locked ones stand behind the others */
     size_t n_acks;
-    bool by_record; /* it was not granted by leases */
+    size_t n_locked; /* how many of them are locked */
+    bool by_record;  /* leases were not enough: all by their tokens */
     struct arena arena;
 };
 
@@ -173,36 +174,39 @@ static struct batch *batch_new(struct queue *queue, const struct queue_change *c
 
 /* How many rows of each kind a batch has, in the order of the script. */
 struct rows {
-    size_t due, due_gone, jobs, jobs_gone, acks, effects, decided_on;
+    size_t due, due_gone, jobs, jobs_gone, acks, acks_locked, effects, decided_on;
     bool all_new;
 };
 
-static void sort_acks(const struct queue *queue, struct batch *batch) {
-    batch->n_acks = 0;
-    for (size_t i = 0; i < batch->n_items; i++) {
-        const struct queue_entry *entry = batch->items[i].change.ack;
-        if (entry != NULL) {
-            batch->acks[batch->n_acks++] = ack_of(&queue->held, (enum stream)entry->lane, entry->stream_id, &entry->leased);
-        }
-    }
-    acks_sort(batch->acks, batch->n_acks);
+/* Whether the lease on its entry is enough for Redis to know that the notice is this worker's. Not where the connection was lost since it
+ * began: Redis may have lost with it what it had answered. */
+static bool is_locked(const struct queue *queue, const struct batch *batch, const struct queue_change *change) {
+    return !batch->by_record && change->begun_from_ack && change->ack != NULL && queue_is_of_connection(queue, change->fence_seen) &&
+           held_lease(&queue->held, (enum stream)change->ack->lane, change->ack->stream_id) == change->ack->leased.lease;
 }
 
-/* Whether the lease on the entries is enough for Redis to know that the notices are this worker's. Not where the connection was lost since
- * they began: Redis may have lost with it what it had answered. */
-static bool is_by_lease(const struct queue *queue, const struct batch *batch) {
+static size_t put_acks(const struct queue *queue, const struct batch *batch, bool locked, struct ack *acks) {
+    size_t n = 0;
     for (size_t i = 0; i < batch->n_items; i++) {
         const struct queue_change *change = &batch->items[i].change;
-        if (!change->begun_from_ack || change->ack == NULL || !queue_is_of_connection(queue, change->fence_seen) ||
-            held_lease(&queue->held, (enum stream)change->ack->lane, change->ack->stream_id) != change->ack->leased.lease) {
-            return false;
+        const struct queue_entry *entry = change->ack;
+        if (entry != NULL && is_locked(queue, batch, change) == locked) {
+            acks[n++] = ack_of(&queue->held, (enum stream)entry->lane, entry->stream_id, &entry->leased);
         }
     }
-    return !batch->by_record;
+    acks_sort(acks, n);
+    return n;
+}
+
+static void sort_acks(const struct queue *queue, struct batch *batch) {
+    batch->n_acks = put_acks(queue, batch, false, batch->acks);
+    batch->n_locked = put_acks(queue, batch, true, batch->acks + batch->n_acks);
 }
 
 static struct rows count_rows(const struct batch *batch) {
-    struct rows rows = {.all_new = true, .acks = acks_rows(batch->acks, batch->n_acks)};
+    struct rows rows = {.all_new = true,
+                        .acks = acks_rows(batch->acks, batch->n_acks),
+                        .acks_locked = acks_rows(batch->acks + batch->n_acks, batch->n_locked)};
     for (size_t i = 0; i < batch->n_items; i++) {
         const struct queue_change *change = &batch->items[i].change;
         rows.all_new = rows.all_new && change->fence_seen == 0;
@@ -244,16 +248,18 @@ static void put_events(struct command *command, struct buf *scratch, const struc
     command_put(command, scratch->len > 0 ? scratch->data : "", scratch->len);
 }
 
-static void put_tokens(struct command *command, struct buf *scratch, const struct batch *batch, bool all_new, bool by_lease) {
-    if (by_lease) {
+static void put_tokens(const struct queue *queue, struct command *command, struct buf *scratch, const struct batch *batch, bool all_new) {
+    static const char lock[RECORD_TOKEN_LEN] = {'@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@'};
+    if (batch->n_locked == batch->n_items) {
         command_puts(command, "@");
         return;
     }
     buf_reset(scratch);
     for (size_t i = 0; i < batch->n_items && !all_new; i++) {
+        const struct queue_change *change = &batch->items[i].change;
         char token[RECORD_TOKEN_LEN];
-        queue_record_token(batch->items[i].change.fence_seen, token);
-        buf_put(scratch, token, sizeof token);
+        queue_record_token(change->fence_seen, token);
+        buf_put(scratch, is_locked(queue, batch, change) ? lock : token, sizeof token);
     }
     command_put(command, scratch->len > 0 ? scratch->data : "", scratch->len);
 }
@@ -328,6 +334,7 @@ static void put_rows(struct command *command, struct buf *scratch, const struct 
     put_due(command, batch);
     put_jobs(command, batch);
     acks_put(command, batch->acks, batch->n_acks);
+    acks_put(command, batch->acks + batch->n_acks, batch->n_locked);
     for (size_t i = 0; i < counts->n; i++) {
         command_puts(command, counts->items[i].names);
         command_put_i64(command, (int64_t)counts->items[i].times);
@@ -353,9 +360,10 @@ static int put_call(const struct queue *queue, struct command *command, struct b
     command_put_i64(command, queue->settings->events_max);
     put_events(command, &scratch, batch);
     command_put_i64(command, (int64_t)batch->n_items);
-    put_tokens(command, &scratch, batch, rows.all_new, is_by_lease(queue, batch));
+    put_tokens(queue, command, &scratch, batch, rows.all_new);
     put_states(command, &scratch, batch);
-    const size_t numbers[] = {rows.due, rows.due_gone, rows.jobs, rows.jobs_gone, rows.acks, counts.n, rows.effects, rows.decided_on};
+    const size_t numbers[] = {rows.due,         rows.due_gone, rows.jobs,    rows.jobs_gone, rows.acks,
+                              rows.acks_locked, counts.n,      rows.effects, rows.decided_on};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         command_put_i64(command, (int64_t)numbers[i]);
     }
@@ -383,7 +391,7 @@ static int on_answer(struct queue *queue, struct call *call, size_t part, const 
     if (!reply_is_string(reply) || (size_t)reply->len != batch->n_items) {
         return -1;
     }
-    size_t open = 0;
+    size_t open = 0, asked = batch->n_items;
     for (size_t i = 0; i < batch->n_items; i++) {
         struct item *item = &batch->items[i];
         if (reply->str[i] == 'R') {
@@ -394,7 +402,7 @@ static int on_answer(struct queue *queue, struct call *call, size_t part, const 
         let_go(queue, item);
     }
     batch->n_items = open;
-    batch->by_record = true;
+    batch->by_record = open > 0 && open == asked;
     return 0;
 }
 
@@ -442,10 +450,9 @@ static int revise(struct queue *queue, struct call *call) {
             move_item(&batch->items[open++], &batch->items[i]);
         }
     }
-    if (open == batch->n_items && (batch->by_record || !batch->items[0].change.begun_from_ack)) {
+    if (open == batch->n_items && batch->n_locked == 0) {
         return 1;
     }
-    batch->by_record = true;
     batch->n_items = open;
     command_fini(part);
     if (open > 0 && put_call(queue, part, batch, &err) == 0 && command_end(part) == 0) {

@@ -96,7 +96,8 @@ struct reading {
     struct again again;
     struct asked asked[STREAM_COUNT]; /* one MULTI/EXEC, in this order */
     size_t n_asked;
-    char refusal[256]; /* why a part of it was refused, or empty */
+    char refusal[256];       /* why a part of it was refused, or empty */
+    bool told[STREAM_COUNT]; /* that this one cannot be read */
     unsigned busy;     /* reads not answered yet */
     size_t reserved;   /* room promised to them */
     size_t got;        /* entries that this round has brought */

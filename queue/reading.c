@@ -378,21 +378,49 @@ static const redisReply *error_of(const redisReply *reply, size_t at) {
     return NULL;
 }
 
-/* Hands out what came of each stream; the last error is told behind that, since it may end the connection. */
-static int take_all(struct queue *queue, const redisReply *reply, const struct asked *all, size_t n, bool *urgent_is_empty) {
-    const redisReply *error = NULL;
-    for (size_t i = 0; i < n; i++) {
-        size_t at = AT_FIRST + AT_STREAM * i, before = queue->reading.got;
-        const redisReply *wrong = error_of(reply, at);
-        error = wrong == NULL ? error : wrong;
-        if (wrong == NULL && reply_is_array(reply, at + AT_STREAM)) {
-            struct arena scratch = ARENA_INIT;
-            take_new(queue, &all[i], reply->element[at], reply->element[at + 1], &scratch);
-            arena_fini(&scratch);
-        }
-        *urgent_is_empty = *urgent_is_empty || (all[i].stream == STREAM_URGENT && queue->reading.got - before < all[i].count);
+/* Once when a stream begins to be unreadable (why; NULL: it was read), and once when that is over. */
+static void tell_stream(struct queue *queue, enum stream stream, const char *why) {
+    bool *told = &queue->reading.told[stream];
+    if (why != NULL && !*told) {
+        log_error("queue: %s cannot be read: %s; the others go on", queue->keys.name[stream_key(stream)], why);
+    } else if (why == NULL && *told) {
+        log_notice("queue: %s is read again", queue->keys.name[stream_key(stream)]);
     }
-    return is_granted(queue, error == NULL ? reply : error);
+    *told = why != NULL;
+}
+
+/* What came of one stream, or the error that was in its way. */
+static const redisReply *take_one(struct queue *queue, const struct asked *asked, const redisReply *reply, size_t at) {
+    const redisReply *error = error_of(reply, at);
+    struct arena scratch = ARENA_INIT;
+    if (error == NULL && reply_is_array(reply, at + AT_STREAM)) {
+        take_new(queue, asked, reply->element[at], reply->element[at + 1], &scratch);
+        arena_fini(&scratch);
+    }
+    return error;
+}
+
+/* Hands out what came of each stream. What is wrong with one of them alone costs the others nothing: it is told, and tried again. The
+ * gravest of what is wrong with more than that is told at the end, since it may cost the connection. */
+static void take_all(struct queue *queue, const redisReply *reply, const struct asked *all, size_t n, bool *urgent_is_empty) {
+    const redisReply *gravest = NULL;
+    bool any = false;
+    for (size_t i = 0; i < n; i++) {
+        size_t before = queue->reading.got;
+        const redisReply *error = take_one(queue, &all[i], reply, AT_FIRST + AT_STREAM * i);
+        enum trouble trouble = error == NULL ? TROUBLE_NONE : reply_trouble(error);
+        if (trouble == TROUBLE_NONE || trouble == TROUBLE_OTHER) {
+            tell_stream(queue, all[i].stream, error == NULL ? NULL : error->str);
+        } else if (gravest == NULL || trouble > reply_trouble(gravest)) {
+            gravest = error;
+        }
+        any = any || error == NULL;
+        *urgent_is_empty =
+            *urgent_is_empty || (error == NULL && all[i].stream == STREAM_URGENT && queue->reading.got - before < all[i].count);
+    }
+    if (gravest != NULL || any) {
+        (void)is_granted(queue, gravest == NULL ? reply : gravest);
+    }
 }
 
 static bool has_bulk(const struct asked *all, size_t n) {
@@ -422,8 +450,10 @@ static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data) {
     bool urgent_is_empty = false;
     if (refusal != NULL) {
         (void)is_granted(queue, refusal);
-    } else if (take_all(queue, reply_ptr, asked, n, &urgent_is_empty) && urgent_is_empty && !has_bulk(asked, n) && queue->ready &&
-               !queue->stopped) {
+    } else {
+        take_all(queue, reply_ptr, asked, n, &urgent_is_empty);
+    }
+    if (urgent_is_empty && !has_bulk(asked, n) && queue->ready && !queue->stopped) {
         go_on_with_bulk(queue);
     }
     if (queue->ready && queue->reading.busy == 0) {

@@ -41,7 +41,7 @@ static int put_arguments(struct command *command, const struct queue_settings *s
     command_puts(command, "0"); /* items */
     command_puts(command, "");  /* their tokens */
     command_puts(command, "");  /* their states */
-    for (int kind = 0; kind < 5; kind++) {
+    for (int kind = 0; kind < 6; kind++) {
         command_puts(command, "0");
     }
     command_put_i64(command, (int64_t)counts->n);

@@ -2,13 +2,14 @@
 --
 -- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 events  8 intake  9 intake:bulk  10 receipts  11 dead  12 leases
 -- ARGV  1 prefix  2 length of events  3 the events, a JSON array ('' for none)  4 number of items
---       5 tokens seen, 16 hex digits an item ('' where every notice is new; @ where each has begun under the lease on the entry that is
---       acknowledged with it, as many as there are items)
+--       5 tokens seen, 16 hex digits an item ('' where every notice is new). Sixteen @ instead: it has begun under the lease on the entry that is
+--       acknowledged with it (a single @: all have)
 --       6 how many items get which state: letter and number of each, one behind the other
---       7-14 how many rows of each kind there are, in this order:
---       due: time, id · due no more: id · job kept: id, job · job dropped: id · acknowledged: lane, lease, number, ids before and last
---       · counted: names, times · effects: five arguments each · decided on: item, customer, contact book entry as read (its SHA-1, '' for none)
---       15 until when (ms, Redis's clock) new notices may begin, 0: for ever; then id and record of each item, then those rows
+--       7-15 how many rows of each kind there are, in this order:
+--       due: time, id · due no more: id · job kept: id, job · job dropped: id · acknowledged: lane, lease, number, ids before and last · the same
+--       for the items with @, one entry each · counted: names, times · effects: five arguments each · decided on: item, customer, contact book
+--       entry as read (its SHA-1, '' for none)
+--       16 until when (ms, Redis's clock) new notices may begin, 0: for ever; then id and record of each item, then those rows
 --
 -- Before: a record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none. The first one of a notice whose entry stays
 -- open has `@<lane>/<lease> ` in front of its text.
@@ -22,9 +23,9 @@
 --   R  would be granted; call again without those that are S or M
 -- accepted = sum of all state:* holds before and after.
 --
--- The lease is the lock: nobody begins a notice twice, and whoever changes one that has begun under a lease, without being asked to acknowledge
--- by that lease (@), marks the lease. So while an unmarked lease has the entries open, their records are what its holder has made them, and need
--- not be read: that is nearly always so. Where it is not, @ is answered R, with nothing changed: call again with the tokens.
+-- The lease is the lock: nobody begins a notice twice, and whoever changes one that has begun under a lease by its token, without @, marks the
+-- lease. So while an unmarked lease has the entries open, their records are what its holder has made them, and need not be read: that is nearly
+-- always so. Where it is not, all items are answered R, with nothing changed: call again with the tokens instead of the @.
 --
 -- The payloads go from ARGV to the commands as they are and no row is looked at twice: Lua hashes every byte of every string it
 -- makes, and makes most of this script's cost.
@@ -33,23 +34,53 @@ local A, call, sub, byte, find, match = ARGV, redis.call, string.sub, string.byt
 local NOTICES, JOBS, DUE, LAST, PREVIOUS, COUNTERS, EVENTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local RELEASES = A[1] .. 'releases'
 local NONE = '0000000000000000'
-local FIRST = 16
-local SENDING = byte('s')
+local FIRST = 17
+local SENDING, AT = byte('s'), byte('@')
 
 local n, seen = tonumber(A[4]), A[5]
-local by_lease = seen == '@'
-local ids, held, at = {}, nil, FIRST + 2 * n
+local all_locked, some_locked = seen == '@', find(seen, '@', 1, true)
+local held, n_locked = {}, all_locked and n or 0
 demand_keys()
 demand(RELEASES, 'zset')
-if not by_lease then
+
+local function id_at(i)
+    return A[FIRST - 2 + 2 * i]
+end
+
+local function is_locked(i)
+    return some_locked and (all_locked or byte(seen, 16 * i) == AT)
+end
+
+-- The records, but of those items that the lease answers for.
+local function read_records()
+    local ids, places = {}, {}
     for i = 1, n do
-        ids[i] = A[FIRST - 2 + 2 * i]
+        if is_locked(i) then
+            n_locked = n_locked + 1
+        else
+            ids[#ids + 1], places[#places + 1] = id_at(i), i
+        end
     end
-    held = read_fields(NOTICES, ids)
+    local found = read_fields(NOTICES, ids)
+    for k, i in ipairs(places) do
+        held[i] = found[k]
+    end
+end
+
+if not some_locked then
+    for i = 1, n do
+        held[i] = id_at(i)
+    end
+    held = read_fields(NOTICES, held)
+elseif not all_locked then
+    read_records()
 end
 
 -- What becomes of item i: A, S or R.
 local function verdict(i)
+    if is_locked(i) then
+        return 'R'
+    end
     local old = held[i]
     local token = seen == '' and NONE or sub(seen, 16 * i - 15, 16 * i)
     if not old then
@@ -64,9 +95,9 @@ end
 
 -- Who read an entry longer than a lease ago may have lost it to another who has refused or finished it: nothing begins any more.
 local too_late = false
-if A[15] ~= '0' then
+if A[16] ~= '0' then
     local time = call('TIME')
-    too_late = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) > tonumber(A[15])
+    too_late = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) > tonumber(A[16])
 end
 
 -- Whether every item is granted, which is nearly always so: then no letters are made.
@@ -83,7 +114,7 @@ local function all_are_as_seen()
     local at = 1
     for i = 1, n do
         local old, token = held[i], sub(seen, at, at + 15)
-        if old and find(old, token, 2, true) ~= 2 or not old and (token ~= NONE or too_late) then
+        if old and find(old, token, 2, true) ~= 2 or not old and (token ~= NONE or too_late) and not is_locked(i) then
             return false
         end
         at = at + 16
@@ -92,26 +123,26 @@ local function all_are_as_seen()
 end
 
 local answer, fit = nil, n
-if not (by_lease or seen == '' and all_are_new() or seen ~= '' and all_are_as_seen()) then
+if not (all_locked or seen == '' and all_are_new() or seen ~= '' and all_are_as_seen()) then
     answer, fit = {}, 0
     for i = 1, n do
         local letter = verdict(i)
-        answer[i] = letter == 'R' and too_late and not held[i] and 'S' or letter
+        answer[i] = letter == 'R' and too_late and not held[i] and not is_locked(i) and 'S' or letter
         fit = fit + (answer[i] == 'R' and 1 or 0)
     end
 end
 
 -- Where the rows of each kind begin:
-local rows = {}
-for kind, width in ipairs({2, 1, 2, 1, 5, 2, 5, 3}) do
+local rows, at = {}, FIRST + 2 * n
+for kind, width in ipairs({2, 1, 2, 1, 5, 5, 2, 5, 3}) do
     rows[kind] = {at, at + width * tonumber(A[6 + kind]) - 1}
     at = rows[kind][2] + 1
 end
 local tally = {}
-if by_lease and acknowledge_untouched(rows[5][1], rows[5][2], tally) ~= n then
+if acknowledge_untouched(rows[6][1], rows[6][2], tally) ~= n_locked then
     return string.rep('R', n)
 end
-for i = rows[8][1], rows[8][2], 3 do
+for i = rows[9][1], rows[9][2], 3 do
     local item = tonumber(A[i])
     if (not answer or answer[item] == 'R') and not book_is(A[i + 1], A[i + 2]) then
         if not answer then
@@ -128,12 +159,14 @@ if fit < n then
 end
 
 -- From here on every item is granted.
-demand_effects(A[1], rows[7][1], tonumber(A[13]))
+demand_effects(A[1], rows[8][1], tonumber(A[14]))
 
 local customers, last, k, before, at_record = {}, {}, 0, {}, FIRST + 1
-for i = 1, by_lease and 0 or n do
+for i = 1, all_locked and 0 or n do
     local old = held[i]
-    if old then
+    if is_locked(i) then
+        before[SENDING] = (before[SENDING] or 0) + 1
+    elseif old then
         local state = byte(old)
         before[state] = (before[state] or 0) + 1
         if state == SENDING then
@@ -142,11 +175,11 @@ for i = 1, by_lease and 0 or n do
     else
         local customer = match(A[at_record], '^(%S+)', 19)
         k = k + 1
-        customers[k], last[2 * k - 1], last[2 * k] = customer, customer, ids[i]
+        customers[k], last[2 * k - 1], last[2 * k] = customer, customer, A[at_record - 1]
     end
     at_record = at_record + 2
 end
-if by_lease then
+if all_locked then
     before[SENDING] = n
 end
 
@@ -157,7 +190,7 @@ end
 for state, times in string.gmatch(A[6], '(%a)(%d+)') do
     add(tally, 'state:' .. state, tonumber(times))
 end
-for i = rows[6][1], rows[6][2], 2 do
+for i = rows[7][1], rows[7][2], 2 do
     add_names(tally, A[i], tonumber(A[i + 1]))
 end
 
@@ -177,10 +210,10 @@ local function link_to_earlier(newest)
 end
 
 -- Something of these customers is open again, so their releases go (P7); also of those whose earlier notices are all in the archive. Who has
--- one stands in `releases`, which is never empty; where it is not there (it was lost), each is taken away unseen.
+-- one stands in `releases` beside the empty name; where that is missing (the set was lost), each is taken away unseen.
 local function take_releases()
     local releases = {}
-    if call('EXISTS', RELEASES) == 1 and write_all('ZREM', RELEASES, nil, customers) == 0 then
+    if call('ZSCORE', RELEASES, '') and write_all('ZREM', RELEASES, nil, customers) == 0 then
         return
     end
     for i = 1, k do
@@ -204,7 +237,7 @@ end
 local function tell_auditor()
     local audit = A[1] .. 'audit'
     for i = 1, call('EXISTS', audit) * n do
-        call('HSETNX', audit, A[FIRST - 2 + 2 * i], by_lease and 's' or held[i] and sub(held[i], 1, 1) or '-')
+        call('HSETNX', audit, id_at(i), is_locked(i) and 's' or held[i] and sub(held[i], 1, 1) or '-')
     end
 end
 
@@ -216,14 +249,12 @@ if rows[2][2] >= rows[2][1] and call('TYPE', DUE).ok ~= 'none' then
 end
 write_all('HSET', JOBS, nil, A, rows[3][1], rows[3][2])
 write_all('HDEL', JOBS, nil, A, rows[4][1], rows[4][2])
-if not by_lease then
-    acknowledge(rows[5][1], rows[5][2], tally)
-end
+acknowledge(rows[5][1], rows[5][2], tally)
 write_leases()
 link_newcomers()
 write_counters(COUNTERS, tally)
 local told = {}
-do_effects(A[1], rows[7][1], tonumber(A[13]), told)
+do_effects(A[1], rows[8][1], tonumber(A[14]), told)
 write_events(EVENTS, A[2], told)
 if A[3] ~= '' then
     call('XADD', EVENTS, 'MAXLEN', '~', A[2], '*', 'events', A[3])

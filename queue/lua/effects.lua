@@ -19,14 +19,17 @@ local function demand_effects(prefix, at, n)
     end
 end
 
--- Who has a release stands in `releases` until it expires. Where that was lost it is not begun again: it would pass for complete (apply.lua).
+-- Who has a release stands in `releases`, until a day after it has expired (clocks may be set back). The set has the empty name as long as nobody
+-- is missing in it; without that it tells nothing (apply.lua).
+local DAY_MS = 24 * 3600 * 1000
 local EXPIRED_MAX = 100 -- taken out at a time
 local function note_release(customer, time)
     local releases, clock = ARGV[1] .. 'releases', redis.call('TIME')
-    if redis.call('EXISTS', releases) == 0 then
+    if not redis.call('ZSCORE', releases, '') then
         return
     end
-    local expired = redis.call('ZRANGEBYSCORE', releases, '-inf', string.format('%.0f', tonumber(clock[1]) * 1000), 'LIMIT', 0, EXPIRED_MAX)
+    local over = string.format('%.0f', tonumber(clock[1]) * 1000 - DAY_MS)
+    local expired = redis.call('ZRANGEBYSCORE', releases, '-inf', over, 'LIMIT', 0, EXPIRED_MAX)
     if #expired > 0 then
         redis.call('ZREM', releases, unpack(expired))
     end

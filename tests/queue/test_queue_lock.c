@@ -158,6 +158,54 @@ static void another_lease_is_not_touched_by_that(void **state) {
     assert_int_equal(calls_of("hmget"), looks);
 }
 
+static bool is_marked(void) {
+    const char *leases = redis_server_ask(&server, "HVALS", "reach:leases", NULL);
+    return strchr(leases, '!') != NULL;
+}
+
+/* A worker's turn of the loop makes one batch of all that is ready: notices that begin, results of what has begun, others. */
+static void in_one_batch_with_others_a_result_is_granted_by_its_lease(void **state) {
+    (void)state;
+    begin(2);
+    struct queue_change waits = kit_change(&kit, "waits", 0, NOTICE_PLANNED);
+    kit_apply(&kit, &waits, 1);
+    kit_push(&kit.settings, LANE_BULK, 1);
+    queue_set_room(kit.queue, 1);
+    kit_until_n(&kit, &kit.n_entries, 3);
+    struct queue_change mixed[] = {kit_change(&kit, "new", 0, NOTICE_SENDING), result_of(0),
+                                   kit_change(&kit, "waits", waits.fence, NOTICE_SENDING)};
+    mixed[0].from = &kit.entries[2];
+    kit_apply(&kit, mixed, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(kit.results[i], QUEUE_APPLIED);
+    }
+    assert_false(is_marked());
+    long long looks = calls_of("hmget");
+    finish(1, 1);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+    assert_int_equal(calls_of("hmget"), looks);
+    assert_int_equal(counted("state:R"), 2);
+    assert_int_equal(counted("state:s"), 2);
+    assert_int_equal(counted("accepted"), 4);
+    assert_int_equal(kit_status(&kit.settings, "unaccounted"), 0);
+}
+
+static void in_one_batch_with_others_what_was_touched_is_not_overwritten(void **state) {
+    (void)state;
+    begin(2);
+    assert_int_equal(resolve_elsewhere(1), QUEUE_APPLIED);
+    assert_true(is_marked());
+    struct queue_change mixed[] = {kit_change(&kit, "new", 0, NOTICE_SENDING), result_of(0), result_of(1),
+                                   kit_change(&kit, "nowhere", 5, NOTICE_SENDING)};
+    kit_apply(&kit, mixed, 4);
+    static const enum queue_result expected[] = {QUEUE_APPLIED, QUEUE_APPLIED, QUEUE_STALE, QUEUE_STALE};
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(kit.results[i], expected[i]);
+    }
+    assert_int_equal(state_of("n1"), 'V');
+    assert_int_equal(kit_status(&kit.settings, "unaccounted"), 0);
+}
+
 static void a_lease_that_is_gone_locks_nothing(void **state) {
     (void)state;
     begin(2);
@@ -248,6 +296,8 @@ int main(void) {
         TEST(what_somebody_else_has_changed_is_not_overwritten),
         TEST(the_others_of_a_touched_lease_go_by_their_records),
         TEST(another_lease_is_not_touched_by_that),
+        TEST(in_one_batch_with_others_a_result_is_granted_by_its_lease),
+        TEST(in_one_batch_with_others_what_was_touched_is_not_overwritten),
         TEST(a_lease_that_is_gone_locks_nothing),
         TEST(who_has_taken_the_lease_over_has_the_notice_too),
         TEST(after_a_reconnect_the_record_is_looked_at),

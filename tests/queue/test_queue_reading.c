@@ -1,6 +1,8 @@
 /* Reading: lanes, room, own pending entries, take-over, lost groups, receipts, due notices. Against a real Redis each. */
 #include "tests/support/queue_kit.h"
 
+#include "queue/inside.h"
+
 #include "queue/store.h"
 
 #include <setjmp.h>
@@ -47,6 +49,42 @@ static void fault_08_a_lost_group_of_one_lane_costs_the_others_nothing(void **st
     assert_int_equal(kit.ready, 1); /* the connection stands */
     assert_non_null(redis_server_ask(&server, "XADD", "reach:receipts", "*", "receipt", "{}", NULL));
     kit_until_n(&kit, &kit.n_receipts, 1);
+}
+
+/* Every answer about receipts is an error from now on. */
+static void spoil_receipts(void) {
+    assert_int_equal(redis_server_number(&server, "DEL", "reach:receipts", NULL), 1);
+    assert_string_equal(redis_server_ask(&server, "SET", "reach:receipts", "no stream", NULL), "OK");
+}
+
+static void bulk_is_read_behind_urgent_while_another_lane_is_spoilt(void **state) {
+    (void)state;
+    spoil_receipts();
+    kit_push(&kit.settings, LANE_BULK, 5);
+    queue_set_room(kit.queue, 300); /* less than a batch: bulk is asked for in a second step */
+    kit_until_n(&kit, &kit.n_entries, 5);
+}
+
+static void fault_08_a_lost_group_is_made_again_while_another_lane_is_spoilt(void **state) {
+    (void)state;
+    spoil_receipts();
+    assert_int_equal(redis_server_number(&server, "XGROUP", "DESTROY", "reach:intake", "reachd", NULL), 1);
+    kit_push(&kit.settings, LANE_URGENT, 5);
+    queue_set_room(kit.queue, 2000);
+    kit_until_n(&kit, &kit.n_entries, 5);
+}
+
+static void a_spoilt_lane_holds_nothing_else_back(void **state) {
+    (void)state;
+    spoil_receipts();
+    queue_set_room(kit.queue, 2000);
+    kit_run(&kit, 300);
+    assert_false(kit.queue->in_trouble || kit.queue->trouble_told);
+    assert_true(kit.queue->reading.told[STREAM_RECEIPTS]);
+    assert_int_equal(redis_server_number(&server, "DEL", "reach:receipts", NULL), 1);
+    assert_non_null(redis_server_ask(&server, "XADD", "reach:receipts", "*", "receipt", "{}", NULL));
+    kit_until_n(&kit, &kit.n_receipts, 1);
+    assert_false(kit.queue->reading.told[STREAM_RECEIPTS]);
 }
 
 static void never_more_than_the_room_is_handed_out(void **state) {
@@ -538,6 +576,9 @@ static void nothing_is_read_after_stop_but_changes_go_through(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(fault_08_a_lost_group_of_one_lane_costs_the_others_nothing),
+        TEST(bulk_is_read_behind_urgent_while_another_lane_is_spoilt),
+        TEST(fault_08_a_lost_group_is_made_again_while_another_lane_is_spoilt),
+        TEST(a_spoilt_lane_holds_nothing_else_back),
         TEST(never_more_than_the_room_is_handed_out),
         TEST(the_urgent_lane_is_read_before_the_bulk_lane),
         TEST(an_entry_without_a_job_is_handed_out_without_a_body),
