@@ -98,10 +98,10 @@ struct reading {
     size_t n_asked;
     char refusal[256];       /* why a part of it was refused, or empty */
     bool told[STREAM_COUNT]; /* that this one cannot be read */
-    unsigned busy;     /* reads not answered yet */
-    size_t reserved;   /* room promised to them */
-    size_t got;        /* entries that this round has brought */
-    int64_t idle_ms;   /* pause before the next round when one brings nothing */
+    unsigned busy;           /* reads not answered yet */
+    size_t reserved;         /* room promised to them */
+    size_t got;              /* entries that this round has brought */
+    int64_t idle_ms;         /* pause before the next round when one brings nothing */
     struct event *timer;
     size_t receipts_out; /* handed out, not done yet */
 };

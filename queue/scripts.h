@@ -21,7 +21,7 @@ enum script_with { WITH_NOTHING = 0, WITH_LEASES = 1, WITH_CUSTOMERS = 2, WITH_E
     X(SCRIPT_TRIM, trim, WITH_LEASES)                                                                                                      \
     X(SCRIPT_REQUEUE, requeue, WITH_LEASES)                                                                                                \
     X(SCRIPT_SWEEP, sweep, WITH_NOTHING)                                                                                                   \
-    X(SCRIPT_RETIRE, retire, WITH_NOTHING)                                                                                                 \
+    X(SCRIPT_RETIRE, retire, WITH_CUSTOMERS)                                                                                               \
     X(SCRIPT_EPOCH, epoch, WITH_NOTHING)                                                                                                   \
     X(SCRIPT_BOOK, book, WITH_CUSTOMERS)                                                                                                   \
     X(SCRIPT_REPLACE, replace, WITH_NOTHING)                                                                                               \

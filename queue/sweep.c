@@ -132,7 +132,8 @@ static void on_finish(struct queue *queue, struct call *call, const struct err *
 static const struct call_kind retire_kind = {on_answer, on_finish, NULL, false, NULL};
 
 /* Keys of the script, in its order. */
-static const enum key retire_keys[] = {KEY_NOTICES, KEY_JOBS, KEY_DUE, KEY_LAST, KEY_PREVIOUS, KEY_COUNTERS, KEY_GONE, KEY_DESK, KEY_AUDIT};
+static const enum key retire_keys[] = {KEY_NOTICES,  KEY_JOBS, KEY_DUE,  KEY_LAST,  KEY_PREVIOUS,
+                                       KEY_COUNTERS, KEY_GONE, KEY_DESK, KEY_AUDIT, KEY_RELEASES};
 
 static void put_retired(struct command *command, const struct queue_retired *retired) {
     char token[RECORD_TOKEN_LEN];
@@ -168,6 +169,7 @@ int queue_retire(struct queue *queue, const struct queue_retired *archived, size
     }
     command_put_i64(command, gone_day(now_ms));
     command_put_i64(command, gone_forgotten(now_ms, queue->settings->remember_ms));
+    command_puts(command, queue->settings->prefix);
     for (size_t i = 0; i < n; i++) {
         put_retired(command, &archived[i]);
     }

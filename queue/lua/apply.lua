@@ -43,10 +43,6 @@ local held, n_locked = {}, all_locked and n or 0
 demand_keys()
 demand(RELEASES, 'zset')
 
-local function id_at(i)
-    return A[FIRST - 2 + 2 * i]
-end
-
 local function is_locked(i)
     return some_locked and (all_locked or byte(seen, 16 * i) == AT)
 end
@@ -58,7 +54,7 @@ local function read_records()
         if is_locked(i) then
             n_locked = n_locked + 1
         else
-            ids[#ids + 1], places[#places + 1] = id_at(i), i
+            ids[#ids + 1], places[#places + 1] = A[FIRST - 2 + 2 * i], i
         end
     end
     local found = read_fields(NOTICES, ids)
@@ -69,7 +65,7 @@ end
 
 if not some_locked then
     for i = 1, n do
-        held[i] = id_at(i)
+        held[i] = A[FIRST - 2 + 2 * i]
     end
     held = read_fields(NOTICES, held)
 elseif not all_locked then
@@ -164,7 +160,7 @@ demand_effects(A[1], rows[8][1], tonumber(A[14]))
 local customers, last, k, before, at_record = {}, {}, 0, {}, FIRST + 1
 for i = 1, all_locked and 0 or n do
     local old = held[i]
-    if is_locked(i) then
+    if some_locked and is_locked(i) then
         before[SENDING] = (before[SENDING] or 0) + 1
     elseif old then
         local state = byte(old)
@@ -209,18 +205,18 @@ local function link_to_earlier(newest)
     write_all('HSET', PREVIOUS, nil, previous)
 end
 
--- Something of these customers is open again, so their releases go (P7); also of those whose earlier notices are all in the archive. Who has
--- one stands in `releases` beside the empty name; where that is missing (the set was lost), each is taken away unseen.
-local function take_releases()
-    local releases = {}
-    if call('ZSCORE', RELEASES, '') and write_all('ZREM', RELEASES, nil, customers) == 0 then
-        return
-    end
+-- Something of these customers is open again, so their releases go (P7). Who has no earlier notice has none, but where it is in `releases`
+-- (customers.lua).
+local function take_releases(newest)
+    local latest, releases = call('ZRANGE', RELEASES, -2, -1), {}
+    local known = latest[#latest] == '' and (#latest == 1 or write_all('ZREM', RELEASES, nil, customers) == 0)
     for i = 1, k do
-        releases[i] = A[1] .. 'release:{' .. customers[i] .. '}'
+        if newest[i] or not known then
+            releases[#releases + 1] = A[1] .. 'release:{' .. customers[i] .. '}'
+        end
     end
-    for from = 1, k, CHUNK do
-        call('DEL', unpack(releases, from, math.min(from + CHUNK - 1, k)))
+    for from = 1, #releases, CHUNK do
+        call('DEL', unpack(releases, from, math.min(from + CHUNK - 1, #releases)))
     end
 end
 
@@ -230,14 +226,16 @@ local function link_newcomers()
     if write_all('HSET', LAST, nil, last) < k then
         link_to_earlier(newest)
     end
-    take_releases()
+    if k > 0 then
+        take_releases(newest)
+    end
 end
 
 -- While the auditor counts, it is left the state in which each notice was when it began (recount.lua).
 local function tell_auditor()
     local audit = A[1] .. 'audit'
     for i = 1, call('EXISTS', audit) * n do
-        call('HSETNX', audit, id_at(i), is_locked(i) and 's' or held[i] and sub(held[i], 1, 1) or '-')
+        call('HSETNX', audit, A[FIRST - 2 + 2 * i], is_locked(i) and 's' or held[i] and sub(held[i], 1, 1) or '-')
     end
 end
 

@@ -31,3 +31,20 @@ end
 local function reached_notices(customer)
     return notices_of(customer, function(state) return state == 'R' end)
 end
+
+-- Whose release a new notice has to take away is seen by their earlier notices (`last`). Who has a release and none of these any more, since
+-- all are in the archive, stands in `releases`, until a day after it has expired (clocks may be set back). The set has the empty name, behind
+-- all others, as long as nobody is missing in it; without that it tells nothing.
+local DAY_MS, EXPIRED_MAX = 24 * 3600 * 1000, 100
+local function note_release(releases, customer, time)
+    if not redis.call('ZSCORE', releases, '') then
+        return
+    end
+    local clock = redis.call('TIME')
+    local over = string.format('%.0f', tonumber(clock[1]) * 1000 - DAY_MS)
+    local expired = redis.call('ZRANGEBYSCORE', releases, '-inf', over, 'LIMIT', 0, EXPIRED_MAX)
+    if #expired > 0 then
+        redis.call('ZREM', releases, unpack(expired))
+    end
+    redis.call('ZADD', releases, time, customer)
+end

@@ -19,23 +19,6 @@ local function demand_effects(prefix, at, n)
     end
 end
 
--- Who has a release stands in `releases`, until a day after it has expired (clocks may be set back). The set has the empty name as long as nobody
--- is missing in it; without that it tells nothing (apply.lua).
-local DAY_MS = 24 * 3600 * 1000
-local EXPIRED_MAX = 100 -- taken out at a time
-local function note_release(customer, time)
-    local releases, clock = ARGV[1] .. 'releases', redis.call('TIME')
-    if not redis.call('ZSCORE', releases, '') then
-        return
-    end
-    local over = string.format('%.0f', tonumber(clock[1]) * 1000 - DAY_MS)
-    local expired = redis.call('ZRANGEBYSCORE', releases, '-inf', over, 'LIMIT', 0, EXPIRED_MAX)
-    if #expired > 0 then
-        redis.call('ZREM', releases, unpack(expired))
-    end
-    redis.call('ZADD', releases, time, customer)
-end
-
 -- Writes a customer's release, but only where no notice of theirs is open or still holds an account (one that was reached and bounced
 -- afterwards does), and no desk case is left (P7). It runs after the records of the batch are written. Looked at: the newest 100;
 -- whoever has more gets no release.
@@ -44,7 +27,8 @@ local function is_done(record)
     return FINISHED[string.sub(record, 1, 1)] and not string.find(record, '"hold":true', 1, true)
 end
 local function release(key, customer, value, time)
-    local id, looked = redis.call('HGET', KEYS[4], customer), 0
+    local newest, looked = redis.call('HGET', KEYS[4], customer), 0
+    local id = newest
     while id do
         local record = redis.call('HGET', KEYS[1], id)
         looked = looked + 1
@@ -54,7 +38,9 @@ local function release(key, customer, value, time)
         id = redis.call('HGET', KEYS[5], id)
     end
     redis.call('SET', key, value, 'PXAT', time)
-    note_release(customer, time)
+    if not newest then
+        note_release(ARGV[1] .. 'releases', customer, time)
+    end
 end
 
 -- Holds: field = account, value = {"notice", "customer", "since", "others": [the same of other notices]}. While any notice holds an

@@ -1,7 +1,7 @@
 -- retire: takes finished notices out of Redis that are in the archive already.
 --
--- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 archived  8 desk  9 audit
--- ARGV  1 today, in days since 1970  2 the last day whose ids are forgotten, or -1: ids are not remembered at all
+-- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 archived  8 desk  9 audit  10 releases
+-- ARGV  1 today, in days since 1970  2 the last day whose ids are forgotten, or -1: ids are not remembered at all  3 prefix
 --       then a row each: id, token, bucket, mark (8 bytes)
 --
 -- Before: the archive has the record with this token, on disk.
@@ -21,6 +21,16 @@ local MOST = 1000
 local today, forgotten = tonumber(ARGV[1]), tonumber(ARGV[2])
 local day = string.char(math.floor(today / 256) % 256, today % 256)
 
+-- The customer has no notice left, but may have a release.
+local NEVER = '9000000000000000'
+local function keep_release(customer)
+    local left = call('PTTL', ARGV[3] .. 'release:{' .. customer .. '}')
+    if left ~= -2 then
+        local clock = call('TIME')
+        note_release(KEYS[10], customer, left < 0 and NEVER or string.format('%.0f', tonumber(clock[1]) * 1000 + 1000 + left))
+    end
+end
+
 local function unlink(id, customer)
     local before = call('HGET', PREVIOUS, id)
     local newer, steps = call('HGET', LAST, customer), 0
@@ -29,6 +39,7 @@ local function unlink(id, customer)
             call('HSET', LAST, customer, before)
         else
             call('HDEL', LAST, customer)
+            keep_release(customer)
         end
     end
     while newer and newer ~= id and steps < MOST do
@@ -70,11 +81,12 @@ end
 for i = 7, 9 do
     demand(KEYS[i], 'hash')
 end
+demand(KEYS[10], 'zset')
 if call('EXISTS', KEYS[9]) == 1 then
-    return string.rep('S', (#ARGV - 2) / 4)
+    return string.rep('S', (#ARGV - 3) / 4)
 end
 local answer, gone, tally = {}, 0, {}
-for at = 3, #ARGV, 4 do
+for at = 4, #ARGV, 4 do
     local id = ARGV[at]
     local record, letter = may_leave(id, ARGV[at + 1])
     if record then

@@ -358,36 +358,65 @@ static long long release_keys(void) {
     return redis_server_number(&server, "EXISTS", "reach:release:{C1}", NULL);
 }
 
-/* Whoever has one stands in `releases`; where that was lost, nothing tells who has one. */
+/* As if their notices had all left for the archive. */
+static void forget_notices_of_c1(void) {
+    assert_int_equal(redis_server_number(&server, "HDEL", "reach:last", "C1", NULL), 1);
+}
+
+/* Seen by the customer's earlier notices; else by `releases`; and where that does not know, each is taken away. */
 static void a_new_notice_takes_a_release_away_whether_or_not_it_is_known_who_has_one(void **state) {
     (void)state;
     struct queue_effect release = {QUEUE_FREE, "release:{C1}", "C1", "{}", far_ms};
-    assert_int_equal(redis_server_number(&server, "ZCARD", "reach:releases", NULL), 1); /* the sign that none is missing */
-    effect_of("n1", release);
-    assert_int_equal(redis_server_number(&server, "ZCARD", "reach:releases", NULL), 2);
-    struct queue_change next = kit_change(&kit, "n2", 0, NOTICE_SENDING);
+    struct queue_change first = kit_change(&kit, "n0", 0, NOTICE_REACHED);
+    kit_apply(&kit, &first, 1);
+    forget_notices_of_c1();
+    assert_int_equal(redis_server_number(&server, "ZADD", "reach:releases", "9000000000000", "C1", NULL), 1);
+    assert_string_equal(redis_server_ask(&server, "SET", "reach:release:{C1}", "{}", NULL), "OK");
+    struct queue_change next = kit_change(&kit, "n1", 0, NOTICE_SENDING);
     kit_apply(&kit, &next, 1);
     assert_int_equal(release_keys(), 0);
-    assert_int_equal(redis_server_number(&server, "ZCARD", "reach:releases", NULL), 1);
-    next = kit_change(&kit, "n2", next.fence, NOTICE_RESOLVED);
+    assert_string_equal(redis_server_ask(&server, "ZSCORE", "reach:releases", "C1", NULL), "(nil)");
+    next = kit_change(&kit, "n1", next.fence, NOTICE_RESOLVED);
     kit_apply(&kit, &next, 1);
-    assert_int_equal(redis_server_number(&server, "ZREM", "reach:releases", "", NULL), 1);
-    effect_of("n3", release);
+    effect_of("n2", release);
     assert_int_equal(release_keys(), 1);
-    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:releases", NULL), 0); /* it would pass for complete */
-    next = kit_change(&kit, "n4", 0, NOTICE_SENDING);
+    assert_int_equal(redis_server_number(&server, "ZCARD", "reach:releases", NULL), 1); /* the empty name */
+    forget_notices_of_c1();
+    assert_int_equal(redis_server_number(&server, "ZREM", "reach:releases", "", NULL), 1);
+    next = kit_change(&kit, "n3", 0, NOTICE_SENDING);
     kit_apply(&kit, &next, 1);
     assert_int_equal(release_keys(), 0);
 }
 
-static void what_is_known_of_releases_goes_with_them(void **state) {
+static unsigned freed;
+
+static void on_freed(void *ctx, const enum queue_result *results, size_t n, const struct err *err) {
+    (void)ctx;
+    (void)err;
+    assert_int_equal(n, 1);
+    assert_int_equal(results[0], QUEUE_APPLIED);
+    freed++;
+}
+
+/* A control job frees a customer who has no notice any more. */
+static void a_release_of_somebody_without_notices_is_known(void **state) {
     (void)state;
-    struct queue_effect brief = {QUEUE_FREE, "release:{C1}", "C1", "{}", clock_wall_ms(&clock_system) - (int64_t)24 * 3600 * 1000 - 2000};
-    struct queue_effect lasting = {QUEUE_FREE, "release:{C2}", "C2", "{}", far_ms};
-    effect_of("n1", brief); /* over for a day */
-    effect_of("n2", lasting);
-    assert_int_equal(redis_server_number(&server, "ZCARD", "reach:releases", NULL), 2);
-    assert_string_equal(redis_server_ask(&server, "ZSCORE", "reach:releases", "C1", NULL), "(nil)");
+    struct err err;
+    kit_push(&kit.settings, LANE_URGENT, 2);
+    kit_until_n(&kit, &kit.n_entries, 2);
+    const struct queue_effect effects[] = {
+        {QUEUE_FREE, "release:{C8}", "C8", "{}", clock_wall_ms(&clock_system) - (int64_t)25 * 3600 * 1000},
+        {QUEUE_FREE, "release:{C9}", "C9", "{}", far_ms}};
+    for (size_t i = 0; i < 2; i++) {
+        struct queue_control control = {.entry = &kit.entries[i], .effects = &effects[i], .n_effects = 1};
+        assert_int_equal(queue_control(kit.queue, &control, 1, on_freed, NULL, &err), 0);
+        kit_until_u(&kit, &freed, (unsigned)i + 1);
+    }
+    assert_string_equal(redis_server_ask(&server, "ZSCORE", "reach:releases", "C8", NULL), "(nil)"); /* over for a day */
+    struct queue_change next = kit_change(&kit, "n1", 0, NOTICE_SENDING);
+    next.customer = "C9";
+    kit_apply(&kit, &next, 1);
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:release:{C9}", NULL), 0);
 }
 
 static void waking_a_customer_makes_waiting_notices_due_and_no_others(void **state) {
@@ -510,7 +539,7 @@ int main(void) {
         TEST(a_contact_change_waits_for_a_notice_that_was_reached_meanwhile),
         TEST(a_release_waits_for_every_notice_and_desk_case_of_the_customer),
         TEST(a_new_notice_takes_a_release_away_whether_or_not_it_is_known_who_has_one),
-        TEST(what_is_known_of_releases_goes_with_them),
+        TEST(a_release_of_somebody_without_notices_is_known),
         TEST(waking_a_customer_makes_waiting_notices_due_and_no_others),
         TEST(a_batch_larger_than_the_stack_of_lua_goes_through),
         TEST(tokens_survive_exactly),
