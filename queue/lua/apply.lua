@@ -169,7 +169,7 @@ for i = 1, all_locked and 0 or n do
             touch(match(old, '^%S+ @(%S+) ', 19))
         end
     else
-        local customer = match(A[at_record], '^(%S+)', 19)
+        local customer = sub(A[at_record], 19, find(A[at_record], ' ', 19, true) - 1)
         k = k + 1
         customers[k], last[2 * k - 1], last[2 * k] = customer, customer, A[at_record - 1]
     end
