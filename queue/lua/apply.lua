@@ -202,14 +202,14 @@ local function link_to_earlier(newest)
         end
         seen_now[customer] = id
     end
-    write_all('HSET', PREVIOUS, nil, previous)
+    write_all('HSET', PREVIOUS, previous)
 end
 
 -- Something of these customers is open again, so their releases go (P7). Who has no earlier notice has none, but where it is in `releases`
 -- (customers.lua).
 local function take_releases(newest)
     local latest, releases = call('ZRANGE', RELEASES, -2, -1), {}
-    local known = latest[#latest] == '' and (#latest == 1 or write_all('ZREM', RELEASES, nil, customers) == 0)
+    local known = latest[#latest] == '' and (#latest == 1 or write_all('ZREM', RELEASES, customers) == 0)
     for i = 1, k do
         if newest[i] or not known then
             releases[#releases + 1] = A[1] .. 'release:{' .. customers[i] .. '}'
@@ -223,7 +223,7 @@ end
 -- Nobody has an earlier one where every field is a new one, which is what a campaign is like.
 local function link_newcomers()
     local newest = read_fields(LAST, customers)
-    if write_all('HSET', LAST, nil, last) < k then
+    if write_all('HSET', LAST, last) < k then
         link_to_earlier(newest)
     end
     if k > 0 then
@@ -240,13 +240,13 @@ local function tell_auditor()
 end
 
 tell_auditor()
-write_all('HSET', NOTICES, nil, A, FIRST, FIRST - 1 + 2 * n)
-write_all('ZADD', DUE, nil, A, rows[1][1], rows[1][2])
+write_all('HSET', NOTICES, A, FIRST, FIRST - 1 + 2 * n)
+write_all('ZADD', DUE, A, rows[1][1], rows[1][2])
 if rows[2][2] >= rows[2][1] and call('TYPE', DUE).ok ~= 'none' then
-    write_all('ZREM', DUE, nil, A, rows[2][1], rows[2][2])
+    write_all('ZREM', DUE, A, rows[2][1], rows[2][2])
 end
-write_all('HSET', JOBS, nil, A, rows[3][1], rows[3][2])
-write_all('HDEL', JOBS, nil, A, rows[4][1], rows[4][2])
+write_all('HSET', JOBS, A, rows[3][1], rows[3][2])
+write_all('HDEL', JOBS, A, rows[4][1], rows[4][2])
 acknowledge(rows[5][1], rows[5][2], tally)
 write_leases()
 link_newcomers()

@@ -50,8 +50,8 @@ for i, id in ipairs(ids) do
         gone[#gone + 1] = id
     end
 end
-write_all('ZADD', DUE, nil, leases)
-write_all('ZREM', DUE, nil, gone)
+write_all('ZADD', DUE, leases)
+write_all('ZREM', DUE, gone)
 local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
 if first[2] then
     answer[1] = first[2]

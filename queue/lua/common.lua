@@ -25,18 +25,12 @@ local function read_fields(key, fields)
     return all
 end
 
--- One variadic command over args[first..last] (all of them where not given); `group` stands before them where it is given. The
--- sum of the answers (how many were added, removed, acknowledged).
-local function write_all(command, key, group, args, first, last)
+-- One variadic command over args[first..last] (all of them where not given). The sum of the answers (how many were added, removed).
+local function write_all(command, key, args, first, last)
     local sum = 0
     last = last or #args
     for from = first or 1, last, CHUNK do
-        local to = math.min(from + CHUNK - 1, last)
-        if group then
-            sum = sum + redis.call(command, key, group, unpack(args, from, to))
-        else
-            sum = sum + redis.call(command, key, unpack(args, from, to))
-        end
+        sum = sum + redis.call(command, key, unpack(args, from, math.min(from + CHUNK - 1, last)))
     end
     return sum
 end

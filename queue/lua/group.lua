@@ -18,5 +18,5 @@ local fields = {ARGV[2]}
 for token in pairs(leases_of(KEYS[3], ARGV[2])) do
     fields[#fields + 1] = ARGV[2] .. '/' .. token
 end
-write_all('HDEL', KEYS[3], nil, fields)
+write_all('HDEL', KEYS[3], fields)
 return 1

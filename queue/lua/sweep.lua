@@ -38,5 +38,5 @@ for i = 1, #page[2], 2 do
         lost[#lost + 1] = id
     end
 end
-answer[2] = write_all('ZADD', KEYS[3], nil, lost)
+answer[2] = write_all('ZADD', KEYS[3], lost)
 return answer
