@@ -84,6 +84,13 @@ static void on_taken(redisAsyncContext *redis, void *reply_ptr, void *data) {
     if (queue == NULL || reply == NULL) {
         return;
     }
+    if (reply_trouble(reply) == TROUBLE_OTHER) { /* of this stream alone: the others go on, and it is asked again later */
+        reading_end(queue, (uintptr_t)data);
+        reading_tell(queue, queue->reading.again.stream, reply->str);
+        end_of_stream(&queue->reading.again);
+        reading_go_on(queue);
+        return;
+    }
     if (!reading_answered(queue, reply, (uintptr_t)data)) {
         if (queue->ready) {
             reading_pause(queue, READING_PAUSE_CAP_MS);

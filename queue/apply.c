@@ -402,7 +402,7 @@ static int on_answer(struct queue *queue, struct call *call, size_t part, const 
         let_go(queue, item);
     }
     batch->n_items = open;
-    batch->by_record = open > 0 && open == asked;
+    batch->by_record = batch->by_record || (open > 0 && open == asked);
     return 0;
 }
 

@@ -359,6 +359,9 @@ size_t reading_common_room(const struct queue *queue);
 enum { READING_PAUSE_CAP_MS = 16 };
 void reading_hand_out(struct queue *queue, enum stream stream, const struct lease *lease, struct raw *raws, size_t n);
 int reading_answered(struct queue *queue, const redisReply *reply, size_t promised);
+void reading_end(struct queue *queue, size_t promised); /* the first half of it */
+/* Once when a stream begins to be unreadable (why; NULL: it was read), and once when that is over. */
+void reading_tell(struct queue *queue, enum stream stream, const char *why);
 size_t reading_promise(enum stream stream, size_t count);
 size_t reading_may_read(const struct queue *queue, enum stream stream);
 void reading_go_on(struct queue *queue);

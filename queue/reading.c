@@ -175,8 +175,7 @@ void reading_pause(struct queue *queue, int64_t ms) {
     (void)event_add(queue->reading.timer, &wait); /* fails only for want of memory; the next poke sets it again */
 }
 
-/* A read is answered: what it was promised is free again. */
-static void end_read(struct queue *queue, size_t promised) {
+void reading_end(struct queue *queue, size_t promised) {
     queue->reading.busy--;
     queue->reading.reserved -= promised;
 }
@@ -196,7 +195,7 @@ static int is_granted(struct queue *queue, const redisReply *reply) {
 }
 
 int reading_answered(struct queue *queue, const redisReply *reply, size_t promised) {
-    end_read(queue, promised);
+    reading_end(queue, promised);
     return is_granted(queue, reply);
 }
 
@@ -378,8 +377,7 @@ static const redisReply *error_of(const redisReply *reply, size_t at) {
     return NULL;
 }
 
-/* Once when a stream begins to be unreadable (why; NULL: it was read), and once when that is over. */
-static void tell_stream(struct queue *queue, enum stream stream, const char *why) {
+void reading_tell(struct queue *queue, enum stream stream, const char *why) {
     bool *told = &queue->reading.told[stream];
     if (why != NULL && !*told) {
         log_error("queue: %s cannot be read: %s; the others go on", queue->keys.name[stream_key(stream)], why);
@@ -389,32 +387,36 @@ static void tell_stream(struct queue *queue, enum stream stream, const char *why
     *told = why != NULL;
 }
 
-/* What came of one stream, or the error that was in its way. */
-static const redisReply *take_one(struct queue *queue, const struct asked *asked, const redisReply *reply, size_t at) {
+/* Hands out what came of one stream. What is wrong with it alone is told, and tried again; any other error is returned: also one of `take`,
+ * for then the cursor has moved and nobody has a lease on what was read. */
+static const redisReply *take_one(struct queue *queue, const struct asked *asked, const redisReply *reply, size_t at, bool *is_well) {
     const redisReply *error = error_of(reply, at);
     struct arena scratch = ARENA_INIT;
+    bool is_its_own = error != NULL && error == reply->element[at] && reply_trouble(error) == TROUBLE_OTHER;
+    *is_well = error == NULL;
+    if (error == NULL || is_its_own) {
+        reading_tell(queue, asked->stream, error == NULL ? NULL : error->str);
+    }
     if (error == NULL && reply_is_array(reply, at + AT_STREAM)) {
         take_new(queue, asked, reply->element[at], reply->element[at + 1], &scratch);
         arena_fini(&scratch);
     }
-    return error;
+    return is_its_own ? NULL : error;
 }
 
-/* Hands out what came of each stream. What is wrong with one of them alone costs the others nothing: it is told, and tried again. The
- * gravest of what is wrong with more than that is told at the end, since it may cost the connection. */
+/* Hands out what came of each stream. The gravest of what is wrong with more than one of them is told at the end, since it may cost the
+ * connection. */
 static void take_all(struct queue *queue, const redisReply *reply, const struct asked *all, size_t n, bool *urgent_is_empty) {
     const redisReply *gravest = NULL;
     bool any = false;
     for (size_t i = 0; i < n; i++) {
         size_t before = queue->reading.got;
-        const redisReply *error = take_one(queue, &all[i], reply, AT_FIRST + AT_STREAM * i);
-        enum trouble trouble = error == NULL ? TROUBLE_NONE : reply_trouble(error);
-        if (trouble == TROUBLE_NONE || trouble == TROUBLE_OTHER) {
-            tell_stream(queue, all[i].stream, error == NULL ? NULL : error->str);
-        } else if (gravest == NULL || trouble > reply_trouble(gravest)) {
+        bool is_well;
+        const redisReply *error = take_one(queue, &all[i], reply, AT_FIRST + AT_STREAM * i, &is_well);
+        if (error != NULL && (gravest == NULL || reply_trouble(error) > reply_trouble(gravest))) {
             gravest = error;
         }
-        any = any || error == NULL;
+        any = any || is_well;
         *urgent_is_empty =
             *urgent_is_empty || (error == NULL && all[i].stream == STREAM_URGENT && queue->reading.got - before < all[i].count);
     }
@@ -444,7 +446,7 @@ static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data) {
         asked[i] = queue->reading.asked[i];
         promised += reading_promise(asked[i].stream, asked[i].count);
     }
-    end_read(queue, promised);
+    reading_end(queue, promised);
     redisReply refused;
     const redisReply *refusal = refusal_of(&queue->reading, reply_ptr, &refused);
     bool urgent_is_empty = false;

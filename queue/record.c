@@ -28,6 +28,8 @@ void queue_record_put(struct buf *out, const struct queue_change *change) {
         buf_puts(out, stream_name((enum stream)change->from->lane));
         buf_putc(out, '/');
         buf_put(out, lease, sizeof lease);
+        buf_putc(out, ',');
+        buf_puts(out, change->from->stream_id);
         buf_putc(out, ' ');
     }
     buf_puts(out, change->record);

@@ -1,5 +1,6 @@
 /* record: how a notice is written in Redis: `<state letter><token, 16 hex digits> <customer> <text>`. One that has begun and whose entry
- * stays open has `@<lane>/<lease, 16 hex digits> ` in front of the text: the entry's lease is its lock until then (lua/apply.lua).
+ * stays open has `@<lane>/<lease, 16 hex digits>,<stream id> ` in front of the text: the entry's lease is its lock until then
+ * (lua/apply.lua).
  *
  * The head has fixed places, so that a script compares tokens as strings (Lua's numbers are doubles and would round a
  * 64-bit token); the text behind it is the worker's own and nobody else reads it. */

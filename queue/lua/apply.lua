@@ -12,7 +12,7 @@
 --       16 until when (ms, Redis's clock) new notices may begin, 0: for ever; then id and record of each item, then those rows
 --
 -- Before: a record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none. The first one of a notice whose entry stays
--- open has `@<lane>/<lease> ` in front of its text.
+-- open has `@<lane>/<lease>,<stream id> ` in front of its text.
 -- After, where every item's record carried the token seen (for token 0: no record, and it is not too late): the new records are there with the jobs, the
 -- due times, the counters, the events and the effects that belong to them, and their stream entries are acknowledged
 -- where their lease is still there. Else
@@ -23,8 +23,8 @@
 --   R  would be granted; call again without those that are S or M
 -- accepted = sum of all state:* holds before and after.
 --
--- The lease is the lock: nobody begins a notice twice, and whoever changes one that has begun under a lease by its token, without @, marks the
--- lease. So while an unmarked lease has the entries open, their records are what its holder has made them, and need not be read: that is nearly
+-- The lease is the lock: nobody begins a notice twice, and whoever changes one that has begun under a lease, by its token, marks the lease, unless
+-- the entry is acknowledged by that. So while an unmarked lease has the entries open, their records are what its holder has made them, and need not be read: that is nearly
 -- always so. Where it is not, all items are answered R, with nothing changed: call again with the tokens instead of the @.
 --
 -- The payloads go from ARGV to the commands as they are and no row is looked at twice: Lua hashes every byte of every string it
@@ -134,6 +134,9 @@ for kind, width in ipairs({2, 1, 2, 1, 5, 5, 2, 5, 3}) do
     rows[kind] = {at, at + width * tonumber(A[6 + kind]) - 1}
     at = rows[kind][2] + 1
 end
+for i = rows[5][1], rows[6][2], 5 do
+    demand_lane(A[i])
+end
 local tally = {}
 if acknowledge_untouched(rows[6][1], rows[6][2], tally) ~= n_locked then
     return string.rep('R', n)
@@ -165,9 +168,6 @@ for i = 1, all_locked and 0 or n do
     elseif old then
         local state = byte(old)
         before[state] = (before[state] or 0) + 1
-        if state == SENDING then
-            touch(match(old, '^%S+ @(%S+) ', 19))
-        end
     else
         local customer = sub(A[at_record], 19, find(A[at_record], ' ', 19, true) - 1)
         k = k + 1
@@ -239,6 +239,16 @@ local function tell_auditor()
     end
 end
 
+-- After what is acknowledged by token has left its lease.
+local function touch_leases()
+    for i = 1, all_locked and 0 or n do
+        local old = held[i]
+        if old and byte(old) == SENDING then
+            touch(match(old, '^%S+ @([^ ,]+),(%S+) ', 19))
+        end
+    end
+end
+
 tell_auditor()
 write_all('HSET', NOTICES, A, FIRST, FIRST - 1 + 2 * n)
 write_all('ZADD', DUE, A, rows[1][1], rows[1][2])
@@ -248,6 +258,7 @@ end
 write_all('HSET', JOBS, A, rows[3][1], rows[3][2])
 write_all('HDEL', JOBS, A, rows[4][1], rows[4][2])
 acknowledge(rows[5][1], rows[5][2], tally)
+touch_leases()
 write_leases()
 link_newcomers()
 write_counters(COUNTERS, tally)

@@ -36,7 +36,7 @@ local function write_all(command, key, args, first, last)
 end
 
 -- Where a record's text begins, behind its head `<state letter><token, 16 hex digits> <customer> ` and, in one that has begun under a lease on
--- its entry, `@<lane>/<lease> `.
+-- its entry, `@<lane>/<lease>,<stream id> `.
 local function text_at(record)
     local at = (string.find(record, ' ', 19, true) or 0) + 1
     return string.sub(record, at, at) == '@' and (string.find(record, ' ', at, true) or 0) + 1 or at
@@ -50,11 +50,14 @@ local function demand(key, kind)
     end
 end
 
--- The twelve keys that every changing script gets, in this order.
+-- The twelve keys that every changing script gets, in this order. Those of the lanes are looked at where they are needed (leases.lua): one that is
+-- spoilt holds back no other.
 local KINDS = {'hash', 'hash', 'zset', 'hash', 'hash', 'hash', 'stream', 'stream', 'stream', 'stream', 'stream', 'hash'}
 local function demand_keys()
     for i = 1, #KEYS do
-        demand(KEYS[i], KINDS[i])
+        if i < 8 or i > 10 then
+            demand(KEYS[i], KINDS[i])
+        end
     end
 end
 

@@ -170,6 +170,14 @@ end
 -- by now: then nothing is acknowledged. What was is added to `tally`; the answer is how many that were. Leases are read once, and written by
 -- write_leases(), which must follow.
 local LANE_KEY = {urgent = 8, bulk = 9, receipts = 10} -- places in KEYS
+local lanes_seen = {}
+local function demand_lane(lane)
+    if not lanes_seen[lane] then
+        lanes_seen[lane] = true
+        demand(KEYS[LANE_KEY[lane]], 'stream')
+    end
+end
+
 local leases_read = {}
 local function lease_of(field)
     if leases_read[field] == nil then
@@ -209,10 +217,14 @@ local function acknowledge_untouched(first, last, tally)
     return acknowledge(first, last, tally)
 end
 
--- Somebody changes a notice that has begun under this lease (field; nil: under none).
-local function touch(field)
-    local lease = field and lease_of(field)
-    if lease then
+-- Somebody changes a notice that has begun under this lease (field; nil: under none) from this entry. Where that is not open in the lease any
+-- more, nobody can take the lease for a lock of the notice.
+local function touch(field, id)
+    local lease, open = field and lease_of(field), false
+    for _, range in ipairs(lease and lease.ranges or {}) do
+        open = open or behind(id_of(id), id_of(range[1])) and not behind(id_of(id), id_of(range[2]))
+    end
+    if open then
         lease.touched, lease.changed_in = true, KEYS[LANE_KEY[string.match(field, '^%a+')]]
     end
 end

@@ -206,6 +206,34 @@ static void in_one_batch_with_others_what_was_touched_is_not_overwritten(void **
     assert_int_equal(kit_status(&kit.settings, "unaccounted"), 0);
 }
 
+/* The holder goes on by its tokens where one of its leases is marked; that marks no other. */
+static void a_mark_does_not_spread_to_other_leases_of_the_same_batch(void **state) {
+    (void)state;
+    begin(2);
+    assert_int_equal(resolve_elsewhere(0), QUEUE_APPLIED);
+    kit_push(&kit.settings, LANE_BULK, 2);
+    queue_set_room(kit.queue, 2);
+    kit_until_n(&kit, &kit.n_entries, 4);
+    struct queue_change later[] = {kit_change(&kit, "m0", 0, NOTICE_SENDING), kit_change(&kit, "m1", 0, NOTICE_SENDING)};
+    later[0].from = &kit.entries[2];
+    later[1].from = &kit.entries[3];
+    kit_apply(&kit, later, 2);
+    struct queue_change ends[] = {kit_change(&kit, "m0", later[0].fence, NOTICE_REACHED),
+                                  kit_change(&kit, "m1", later[1].fence, NOTICE_REACHED)};
+    for (size_t i = 0; i < 2; i++) {
+        ends[i].ack = &kit.entries[2 + i];
+        ends[i].begun_from_ack = true;
+    }
+    struct queue_change both[] = {result_of(1), ends[0]};
+    kit_apply(&kit, both, 2); /* of the marked lease and of the other one */
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+    assert_int_equal(kit.results[1], QUEUE_APPLIED);
+    long long looks = calls_of("hmget");
+    kit_apply(&kit, &ends[1], 1);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
+    assert_int_equal(calls_of("hmget"), looks);
+}
+
 static void a_lease_that_is_gone_locks_nothing(void **state) {
     (void)state;
     begin(2);
@@ -298,6 +326,7 @@ int main(void) {
         TEST(another_lease_is_not_touched_by_that),
         TEST(in_one_batch_with_others_a_result_is_granted_by_its_lease),
         TEST(in_one_batch_with_others_what_was_touched_is_not_overwritten),
+        TEST(a_mark_does_not_spread_to_other_leases_of_the_same_batch),
         TEST(a_lease_that_is_gone_locks_nothing),
         TEST(who_has_taken_the_lease_over_has_the_notice_too),
         TEST(after_a_reconnect_the_record_is_looked_at),

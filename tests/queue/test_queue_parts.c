@@ -76,7 +76,7 @@ static void a_record_names_the_lease_that_its_notice_has_begun_under(void **stat
     struct queue_entry entry = {.lane = LANE_BULK, .stream_id = "1-0", .leased.lease = 255};
     struct queue_change change = {.customer = "C1", .fence = 1, .state = NOTICE_SENDING, .record = "{}", .from = &entry};
     queue_record_put(&text, &change);
-    assert_string_equal(buf_str(&text), "s0000000000000001 C1 @bulk/00000000000000ff {}");
+    assert_string_equal(buf_str(&text), "s0000000000000001 C1 @bulk/00000000000000ff,1-0 {}");
     struct queue_record record = {0};
     assert_int_equal(queue_record_read(text.data, text.len, &record, NULL, NULL), 0);
     assert_string_equal(record.record, "{}");

@@ -74,10 +74,56 @@ static void fault_08_a_lost_group_is_made_again_while_another_lane_is_spoilt(voi
     kit_until_n(&kit, &kit.n_entries, 5);
 }
 
+static void bulk_is_read_while_the_urgent_lane_is_spoilt(void **state) {
+    (void)state;
+    assert_int_equal(redis_server_number(&server, "DEL", "reach:intake", NULL), 1);
+    assert_string_equal(redis_server_ask(&server, "SET", "reach:intake", "no stream", NULL), "OK");
+    kit_push(&kit.settings, LANE_BULK, 5);
+    queue_set_room(kit.queue, 300);
+    kit_until_n(&kit, &kit.n_entries, 5);
+}
+
+static void a_lease_that_is_over_in_a_spoilt_lane_holds_no_other_back(void **state) {
+    (void)state;
+    kit_push(&kit.settings, LANE_BULK, 3);
+    queue_set_room(kit.queue, 3);
+    kit_until_n(&kit, &kit.n_entries, 3);
+    for (size_t i = 0; i < 3; i++) {
+        queue_let_go(kit.queue, LANE_BULK, kit.entries[i].stream_id);
+    }
+    assert_int_equal(redis_server_number(&server, "DEL", "reach:intake:bulk", NULL), 1);
+    assert_string_equal(redis_server_ask(&server, "SET", "reach:intake:bulk", "no stream", NULL), "OK");
+    kit_run(&kit, 600); /* the lease is over */
+    kit_push(&kit.settings, LANE_URGENT, 2);
+    queue_set_room(kit.queue, 300);
+    kit_until_n(&kit, &kit.n_entries, 5);
+}
+
+/* The cursor moves and nobody has what was read: that must not go on at full speed. */
+static void where_no_lease_can_be_written_reading_pauses(void **state) {
+    (void)state;
+    assert_string_equal(redis_server_ask(&server, "SET", "reach:leases", "no hash", NULL), "OK");
+    kit_push(&kit.settings, LANE_BULK, 5);
+    queue_set_room(kit.queue, 2000);
+    for (int i = 0; i < 3000 && !kit.queue->trouble_told; i++) {
+        kit_run(&kit, 20);
+    }
+    assert_true(kit.queue->trouble_told);
+    assert_int_equal(kit.n_entries, 0);
+    assert_int_equal(redis_server_number(&server, "DEL", "reach:leases", NULL), 1);
+    kit_until_n(&kit, &kit.n_entries, 5); /* when the first lease, which holds them all, is over */
+}
+
 static void a_spoilt_lane_holds_nothing_else_back(void **state) {
     (void)state;
     spoil_receipts();
+    kit_push(&kit.settings, LANE_BULK, 1);
     queue_set_room(kit.queue, 2000);
+    kit_until_n(&kit, &kit.n_entries, 1);
+    struct queue_change change = kit_change(&kit, "n1", 0, NOTICE_REACHED);
+    change.ack = &kit.entries[0];
+    kit_apply(&kit, &change, 1);
+    assert_int_equal(kit.results[0], QUEUE_APPLIED);
     kit_run(&kit, 300);
     assert_false(kit.queue->in_trouble || kit.queue->trouble_told);
     assert_true(kit.queue->reading.told[STREAM_RECEIPTS]);
@@ -578,6 +624,9 @@ int main(void) {
         TEST(fault_08_a_lost_group_of_one_lane_costs_the_others_nothing),
         TEST(bulk_is_read_behind_urgent_while_another_lane_is_spoilt),
         TEST(fault_08_a_lost_group_is_made_again_while_another_lane_is_spoilt),
+        TEST(bulk_is_read_while_the_urgent_lane_is_spoilt),
+        TEST(a_lease_that_is_over_in_a_spoilt_lane_holds_no_other_back),
+        TEST(where_no_lease_can_be_written_reading_pauses),
         TEST(a_spoilt_lane_holds_nothing_else_back),
         TEST(never_more_than_the_room_is_handed_out),
         TEST(the_urgent_lane_is_read_before_the_bulk_lane),
