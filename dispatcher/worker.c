@@ -175,8 +175,7 @@ static bool on_applied_one(struct worker *w, struct work *work, enum queue_resul
         note_wait(w, work);
     }
     work->applied = true;
-    bool begins = work->fence == 0 && work->change.state == NOTICE_SENDING && work->change.from != NULL && work->change.ack == NULL;
-    work->begun = begins ? work->change.fence : 0;
+    work->begun = queue_begins(&work->change) ? work->change.fence : 0;
     journal_recorded(&work->mark);
     journal_forget_notice(w->place.journal, work->id);
     work->fence = work->change.fence;

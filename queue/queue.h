@@ -263,6 +263,9 @@ struct queue_change {
     size_t n_effects;
 };
 
+/* Whether the change is the first intent of a notice whose entry stays open: the lease on that is its lock until the result. */
+bool queue_begins(const struct queue_change *change);
+
 enum queue_result {
     QUEUE_APPLIED,
     QUEUE_STALE, /* the record is not the one the worker saw: somebody else owns the notice. Nothing was changed. */

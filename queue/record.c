@@ -13,6 +13,10 @@ void queue_record_token(uint64_t fence, char out[RECORD_TOKEN_LEN]) {
     }
 }
 
+bool queue_begins(const struct queue_change *change) {
+    return change->fence_seen == 0 && change->state == NOTICE_SENDING && change->from != NULL && change->ack == NULL;
+}
+
 void queue_record_put(struct buf *out, const struct queue_change *change) {
     char head[1 + RECORD_TOKEN_LEN + 1];
     head[0] = notice_state_letter(change->state);
@@ -21,7 +25,7 @@ void queue_record_put(struct buf *out, const struct queue_change *change) {
     buf_put(out, head, sizeof head);
     buf_puts(out, change->customer);
     buf_putc(out, ' ');
-    if (change->fence_seen == 0 && change->state == NOTICE_SENDING && change->from != NULL && change->ack == NULL) {
+    if (queue_begins(change)) {
         char lease[RECORD_TOKEN_LEN];
         queue_record_token(change->from->leased.lease, lease);
         buf_putc(out, '@');

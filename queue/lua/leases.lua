@@ -165,11 +165,8 @@ local function kept_acked(counters, name)
     return tonumber(acked[1] or 0) - tonumber(acked[2] or 0)
 end
 
--- Acknowledges entries, in any of the changing scripts: rows of five in ARGV[first..last]: lane, token of the lease, number of entries, the id
--- that comes before them, the last one's. Those of one lease follow one another. A lease that is not there any more belongs to somebody else
--- by now: then nothing is acknowledged. What was is added to `tally`; the answer is how many that were. Leases are read once, and written by
--- write_leases(), which must follow.
 local LANE_KEY = {urgent = 8, bulk = 9, receipts = 10} -- places in KEYS
+-- Like demand(), for the stream of a lane that a row names; once a lane.
 local lanes_seen = {}
 local function demand_lane(lane)
     if not lanes_seen[lane] then
@@ -178,6 +175,10 @@ local function demand_lane(lane)
     end
 end
 
+-- Acknowledges entries, in any of the changing scripts: rows of five in ARGV[first..last]: lane, token of the lease, number of entries, the id
+-- that comes before them, the last one's. Those of one lease follow one another. A lease that is not there any more belongs to somebody else
+-- by now: then nothing is acknowledged. What was is added to `tally`; the answer is how many that were. Leases are read once, and written by
+-- write_leases(), which must follow.
 local leases_read = {}
 local function lease_of(field)
     if leases_read[field] == nil then
