@@ -23,14 +23,8 @@ static int set_up(void **state) {
     if (redis_server_start(&server, NULL) < 0) {
         return -1;
     }
-    kit_prepare(&kit, &server, "w1");
-    kit.settings.lease_ms = 400;
-    kit_connect(&kit, 0);
-    kit_until_u(&kit, &kit.ready, 1);
-    kit_prepare(&other, &server, "w2");
-    other.settings.lease_ms = 400;
-    kit_connect(&other, 0);
-    kit_until_u(&other, &other.ready, 1);
+    kit_start(&kit, &server, "w1", 400);
+    kit_start(&other, &server, "w2", 400);
     return 0;
 }
 

@@ -252,10 +252,7 @@ static void run(uint32_t seed) {
     assert_int_equal(redis_server_start(&server, NULL), 0);
     for (int i = 0; i < WORKERS; i++) {
         taken_in[i] = 0;
-        kit_prepare(&kits[i], &server, i == 0 ? "w1" : "w2");
-        kits[i].settings.lease_ms = LEASE_MS;
-        kit_connect(&kits[i], 0);
-        kit_until_u(&kits[i], &kits[i].ready, 1);
+        kit_start(&kits[i], &server, i == 0 ? "w1" : "w2", LEASE_MS);
     }
     for (unsigned i = 1; i <= STEPS; i++) {
         step();

@@ -21,10 +21,7 @@ static int set_up(void **state) {
     if (redis_server_start(&server, NULL) < 0) {
         return -1;
     }
-    kit_prepare(&kit, &server, "w1");
-    kit.settings.lease_ms = 400;
-    kit_connect(&kit, 0);
-    kit_until_u(&kit, &kit.ready, 1);
+    kit_start(&kit, &server, "w1", 400);
     return 0;
 }
 

@@ -110,6 +110,13 @@ void kit_connect(struct kit *kit, size_t room) {
     queue_set_room(kit->queue, room);
 }
 
+void kit_start(struct kit *kit, const struct redis_server *server, const char *consumer, int64_t lease_ms) {
+    kit_prepare(kit, server, consumer);
+    kit->settings.lease_ms = lease_ms;
+    kit_connect(kit, 0);
+    kit_until_u(kit, &kit->ready, 1);
+}
+
 void kit_open(struct kit *kit, const struct redis_server *server, const char *consumer, size_t room) {
     kit_prepare(kit, server, consumer);
     kit_connect(kit, room);

@@ -34,6 +34,9 @@ struct kit {
 /* Settings for a server, a loop and a queue with room for `room`; waits until it is ready. */
 void kit_open(struct kit *kit, const struct redis_server *server, const char *consumer, size_t room);
 
+/* The same with leases of lease_ms, and without room to begin with. */
+void kit_start(struct kit *kit, const struct redis_server *server, const char *consumer, int64_t lease_ms);
+
 /* Only the settings and the loop. */
 void kit_prepare(struct kit *kit, const struct redis_server *server, const char *consumer);
 
