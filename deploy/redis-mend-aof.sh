@@ -3,7 +3,7 @@
 #
 # Redis writes what a script has changed between MULTI and EXEC. Where it was killed in the middle of that, Redis 7 cuts off only the last
 # command at the next start (aof-load-truncated) and leaves MULTI and the commands before it in the file; new transactions are appended
-# to that, and the start after next carries out the half one: records without their counters. redis-check-aof cuts in front of the MULTI.
+# to that, and the start after next carries out the half one: counters without their records. redis-check-aof cuts in front of the MULTI.
 #
 # Cuts an unfinished end and nothing else: a file that is damaged in its middle is left to redis-server, which refuses it and says so.
 # Exit 0: the files are whole, mended, or not ours to mend.

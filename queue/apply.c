@@ -1,4 +1,4 @@
-/* apply: a batch of changes becomes one call of lua/apply.lua.
+/* apply: a batch of changes becomes one call of lua/apply.lua, with the records behind it (door.c).
  *
  * The arguments are laid out by kind, as the script describes them, so that it can hand whole ranges of them on. The script grants a
  * batch as a whole or not at all. Where some of its items turn out to be stale, which is rare (another worker has taken a
@@ -175,7 +175,7 @@ static struct batch *batch_new(struct queue *queue, const struct queue_change *c
 /* How many rows of each kind a batch has, in the order of the script. */
 struct rows {
     size_t due, due_gone, jobs, jobs_gone, acks, acks_locked, effects, decided_on;
-    bool all_new;
+    size_t new; /* have no token yet */
 };
 
 /* Whether the lease on its entry is enough for Redis to know that the notice is this worker's. Not where the connection was lost since it
@@ -204,12 +204,11 @@ static void sort_acks(const struct queue *queue, struct batch *batch) {
 }
 
 static struct rows count_rows(const struct batch *batch) {
-    struct rows rows = {.all_new = true,
-                        .acks = acks_rows(batch->acks, batch->n_acks),
+    struct rows rows = {.acks = acks_rows(batch->acks, batch->n_acks),
                         .acks_locked = acks_rows(batch->acks + batch->n_acks, batch->n_locked)};
     for (size_t i = 0; i < batch->n_items; i++) {
         const struct queue_change *change = &batch->items[i].change;
-        rows.all_new = rows.all_new && change->fence_seen == 0;
+        rows.new += change->fence_seen == 0;
         rows.due += change->due_at_ms > 0;
         rows.due_gone += change->due_at_ms == 0;
         rows.jobs += change->job_action == QUEUE_JOB_STORE;
@@ -248,7 +247,7 @@ static void put_events(struct command *command, struct buf *scratch, const struc
     command_put(command, scratch->len > 0 ? scratch->data : "", scratch->len);
 }
 
-static void put_tokens(const struct queue *queue, struct command *command, struct buf *scratch, const struct batch *batch, bool all_new) {
+static void put_tokens_seen(const struct queue *queue, struct command *command, struct buf *scratch, const struct batch *batch, bool all_new) {
     static const char lock[RECORD_TOKEN_LEN] = {'@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@'};
     if (batch->n_locked == batch->n_items) {
         command_puts(command, "@");
@@ -260,6 +259,16 @@ static void put_tokens(const struct queue *queue, struct command *command, struc
         char token[RECORD_TOKEN_LEN];
         queue_record_token(change->fence_seen, token);
         buf_put(scratch, is_locked(queue, batch, change) ? lock : token, sizeof token);
+    }
+    command_put(command, scratch->len > 0 ? scratch->data : "", scratch->len);
+}
+
+static void put_tokens(struct command *command, struct buf *scratch, const struct batch *batch) {
+    buf_reset(scratch);
+    for (size_t i = 0; i < batch->n_items && batch->n_locked < batch->n_items; i++) {
+        char token[RECORD_TOKEN_LEN];
+        queue_record_token(batch->items[i].change.fence, token);
+        buf_put(scratch, token, sizeof token);
     }
     command_put(command, scratch->len > 0 ? scratch->data : "", scratch->len);
 }
@@ -279,12 +288,14 @@ static void put_states(struct command *command, struct buf *scratch, const struc
     command_put(command, scratch->data, scratch->len);
 }
 
-static void put_records(struct command *command, struct buf *scratch, const struct batch *batch) {
+static void put_ids(struct command *command, const struct batch *batch) {
     for (size_t i = 0; i < batch->n_items; i++) {
         command_puts(command, batch->items[i].change.id);
-        buf_reset(scratch);
-        queue_record_put(scratch, &batch->items[i].change);
-        command_put(command, scratch->data, scratch->len);
+    }
+    for (size_t i = 0; i < batch->n_items; i++) {
+        if (batch->items[i].change.fence_seen == 0) {
+            command_puts(command, batch->items[i].change.customer);
+        }
     }
 }
 
@@ -329,8 +340,8 @@ static void put_decided_on(struct command *command, const struct batch *batch) {
     }
 }
 
-static void put_rows(struct command *command, struct buf *scratch, const struct batch *batch, const struct counts_wanted *counts) {
-    put_records(command, scratch, batch);
+static void put_rows(struct command *command, const struct batch *batch, const struct counts_wanted *counts) {
+    put_ids(command, batch);
     put_due(command, batch);
     put_jobs(command, batch);
     acks_put(command, batch->acks, batch->n_acks);
@@ -340,38 +351,73 @@ static void put_rows(struct command *command, struct buf *scratch, const struct 
         command_put_i64(command, (int64_t)counts->items[i].times);
     }
     for (size_t i = 0; i < batch->n_items; i++) {
-        arguments_put_effects(command, batch->items[i].change.effects, batch->items[i].change.n_effects);
+        arguments_put_effect_keys(command, batch->items[i].change.effects, batch->items[i].change.n_effects);
     }
     put_decided_on(command, batch);
 }
 
-/* The whole call for what is open in the batch. */
-static int put_call(const struct queue *queue, struct command *command, struct batch *batch, struct err *err) {
-    sort_acks(queue, batch);
-    struct buf scratch = BUF_INIT;
+/* The script's part. */
+static int put_script(const struct queue *queue, struct command *command, struct buf *scratch, const struct batch *batch,
+                      const struct rows *rows) {
     struct counts_wanted counts = COUNTS_WANTED_INIT;
-    struct rows rows = count_rows(batch);
     int rc = 0;
     for (size_t i = 0; i < batch->n_items && rc >= 0; i++) {
         rc = counts_wanted_add(&counts, batch->items[i].change.counts);
     }
-    call_script(queue, command, SCRIPT_APPLY, KEY_NOTICES, KEY_CHANGING);
+    call_script(queue, command, SCRIPT_APPLY, KEY_NOTICES, KEY_APPLYING);
     command_puts(command, queue->settings->prefix);
     command_put_i64(command, queue->settings->events_max);
-    put_events(command, &scratch, batch);
+    put_events(command, scratch, batch);
     command_put_i64(command, (int64_t)batch->n_items);
-    put_tokens(queue, command, &scratch, batch, rows.all_new);
-    put_states(command, &scratch, batch);
-    const size_t numbers[] = {rows.due,         rows.due_gone, rows.jobs,    rows.jobs_gone, rows.acks,
-                              rows.acks_locked, counts.n,      rows.effects, rows.decided_on};
+    put_tokens_seen(queue, command, scratch, batch, rows->new == batch->n_items);
+    put_states(command, scratch, batch);
+    const size_t numbers[] = {rows->due,         rows->due_gone, rows->jobs,    rows->jobs_gone, rows->acks,
+                              rows->acks_locked, counts.n,       rows->effects, rows->decided_on};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         command_put_i64(command, (int64_t)numbers[i]);
     }
     command_put_i64(command, not_after_ms(batch));
-    put_rows(command, &scratch, batch, &counts);
-    rc = rc < 0 || scratch.failed ? err_no_memory(err) : 0;
-    buf_fini(&scratch);
+    put_tokens(command, scratch, batch);
+    command_put_i64(command, (int64_t)rows->new);
+    put_rows(command, batch, &counts);
     counts_wanted_fini(&counts);
+    return rc < 0 ? -1 : 0;
+}
+
+static void put_records(const struct queue *queue, struct command *command, struct buf *scratch, const struct batch *batch) {
+    command_init(command, "HSET");
+    command_puts(command, queue->keys.name[KEY_NOTICES]);
+    for (size_t i = 0; i < batch->n_items; i++) {
+        command_puts(command, batch->items[i].change.id);
+        buf_reset(scratch);
+        queue_record_put(scratch, &batch->items[i].change);
+        command_put(command, scratch->data, scratch->len);
+    }
+}
+
+static void put_effects(const struct queue *queue, struct call *call, const struct batch *batch, size_t n) {
+    if (n == 0) {
+        return;
+    }
+    struct command *command = door_put_effects(queue, call, n);
+    for (size_t i = 0; i < batch->n_items; i++) {
+        arguments_put_effects(command, batch->items[i].change.effects, batch->items[i].change.n_effects);
+    }
+}
+
+/* The whole call for what is open in the batch. 0, or -1 (no memory). */
+static int put_call(const struct queue *queue, struct call *call, struct batch *batch) {
+    struct buf scratch = BUF_INIT;
+    call_parts_drop(call);
+    sort_acks(queue, batch);
+    struct rows rows = count_rows(batch);
+    door_begin(queue, call);
+    int rc = put_script(queue, call_part(call), &scratch, batch, &rows);
+    put_records(queue, call_part(call), &scratch, batch);
+    put_effects(queue, call, batch, rows.effects);
+    door_end(queue, call);
+    rc = rc < 0 || scratch.failed ? -1 : call_parts_end(call);
+    buf_fini(&scratch);
     return rc;
 }
 
@@ -384,10 +430,13 @@ static enum queue_result result_of(char letter) {
 }
 
 /* Sorts the letters into results; what is R stays open. */
-static int on_answer(struct queue *queue, struct call *call, size_t part, const redisReply *reply) {
-    (void)queue;
-    (void)part;
+static int on_answer(struct queue *queue, struct call *call, size_t part, const redisReply *part_reply) {
     struct batch *batch = call->data;
+    const redisReply *reply = NULL;
+    int rc = door_answer(call, part, part_reply, &reply);
+    if (rc <= 0) {
+        return rc;
+    }
     if (!reply_is_string(reply) || (size_t)reply->len != batch->n_items) {
         return -1;
     }
@@ -440,8 +489,6 @@ static void give_up(struct queue *queue, struct batch *batch, struct item *item)
 
 static int revise(struct queue *queue, struct call *call) {
     struct batch *batch = call->data;
-    struct command *part = &call->parts[0];
-    struct err err;
     size_t open = 0;
     for (size_t i = 0; i < batch->n_items; i++) {
         if (is_vanished(queue, &batch->items[i])) {
@@ -454,8 +501,7 @@ static int revise(struct queue *queue, struct call *call) {
         return 1;
     }
     batch->n_items = open;
-    command_fini(part);
-    if (open > 0 && put_call(queue, part, batch, &err) == 0 && command_end(part) == 0) {
+    if (open > 0 && put_call(queue, call, batch) == 0) {
         return 1;
     }
     for (size_t i = 0; i < open; i++) { /* no memory: they come back after their lease */
@@ -473,8 +519,7 @@ static int submit(struct queue *queue, struct batch *batch, struct err *err) {
     if (call == NULL) {
         return err_no_memory(err);
     }
-    call->n_parts = 1;
-    if (put_call(queue, &call->parts[0], batch, err) < 0 || command_end(&call->parts[0]) < 0) {
+    if (put_call(queue, call, batch) < 0) {
         call_free(call);
         return err_no_memory(err);
     }

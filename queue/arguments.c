@@ -5,14 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-void arguments_put_effects(struct command *command, const struct queue_effect *effects, size_t n) {
-    static const char letters[] = {
-        [QUEUE_SET] = 'S',      [QUEUE_DEL] = 'D',  [QUEUE_HSET] = 'H',  [QUEUE_HDEL] = 'h',    [QUEUE_ZADD] = 'Z',   [QUEUE_ZREM] = 'z',
-        [QUEUE_WAKE] = 'W',     [QUEUE_ADD] = 'X',  [QUEUE_FREE] = 'F',  [QUEUE_HOLD] = 'O',    [QUEUE_UNHOLD] = 'o', [QUEUE_BANNER] = 'N',
-        [QUEUE_UNBANNER] = 'n', [QUEUE_BOOK] = 'B', [QUEUE_GRANT] = 'G', [QUEUE_REACHED] = 'R', [QUEUE_BURY] = 'K'};
+static const char letters[] = {
+    [QUEUE_SET] = 'S',      [QUEUE_DEL] = 'D',  [QUEUE_HSET] = 'H',  [QUEUE_HDEL] = 'h',    [QUEUE_ZADD] = 'Z',   [QUEUE_ZREM] = 'z',
+    [QUEUE_WAKE] = 'W',     [QUEUE_ADD] = 'X',  [QUEUE_FREE] = 'F',  [QUEUE_HOLD] = 'O',    [QUEUE_UNHOLD] = 'o', [QUEUE_BANNER] = 'N',
+    [QUEUE_UNBANNER] = 'n', [QUEUE_BOOK] = 'B', [QUEUE_GRANT] = 'G', [QUEUE_REACHED] = 'R', [QUEUE_BURY] = 'K'};
+
+void arguments_put_effect_keys(struct command *command, const struct queue_effect *effects, size_t n) {
     for (size_t i = 0; i < n; i++) {
         command_put(command, &letters[effects[i].op], 1);
         command_puts(command, effects[i].key);
+    }
+}
+
+void arguments_put_effects(struct command *command, const struct queue_effect *effects, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        arguments_put_effect_keys(command, &effects[i], 1);
         command_puts(command, effects[i].field == NULL ? "" : effects[i].field);
         command_puts(command, effects[i].value == NULL ? "" : effects[i].value);
         command_put_i64(command, effects[i].at_ms);

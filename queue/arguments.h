@@ -6,6 +6,9 @@
 #include "queue/keys.h"
 #include "queue/queue.h"
 
+/* Two arguments an effect: what will be done, and to which key. */
+void arguments_put_effect_keys(struct command *command, const struct queue_effect *effects, size_t n);
+
 /* Five arguments an effect, as lua/effects.lua takes them. */
 void arguments_put_effects(struct command *command, const struct queue_effect *effects, size_t n);
 

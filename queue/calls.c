@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct call *call_new(const struct call_kind *kind, void *data) {
     struct call *call = calloc(1, sizeof *call);
@@ -21,14 +22,32 @@ struct call *call_new(const struct call_kind *kind, void *data) {
     return call;
 }
 
+void call_parts_drop(struct call *call) {
+    for (size_t i = 0; i < call->n_parts; i++) {
+        command_fini(&call->parts[i]);
+    }
+    call->n_parts = 0;
+}
+
 void call_free(struct call *call) {
     if (call->data != NULL && call->kind->drop != NULL) {
         call->kind->drop(call);
     }
-    for (size_t i = 0; i < call->n_parts; i++) {
-        command_fini(&call->parts[i]);
-    }
+    call_parts_drop(call);
     free(call);
+}
+
+struct command *call_part(struct call *call) {
+    assert(call->n_parts < CALL_PARTS_MAX);
+    return &call->parts[call->n_parts++];
+}
+
+int call_parts_end(struct call *call) {
+    int rc = 0;
+    for (size_t i = 0; i < call->n_parts; i++) {
+        rc = command_end(&call->parts[i]) < 0 ? -1 : rc;
+    }
+    return rc;
 }
 
 static void finish(struct queue *queue, struct call *call) {
@@ -73,6 +92,15 @@ static void note_trouble(struct call *call, enum trouble trouble, const char *te
     }
 }
 
+void call_note(struct call *call, const redisReply *error) {
+    note_trouble(call, reply_trouble(error), error->str);
+}
+
+/* EXEC refuses because one of the commands before it was refused, which says more. */
+static bool is_told_already(const struct call *call, const redisReply *error) {
+    return call->trouble != TROUBLE_NONE && strncmp(error->str, "EXECABORT", 9) == 0;
+}
+
 /* The part that a reply belongs to is the next one: replies come in the order of the commands. */
 static void on_reply(redisAsyncContext *redis, void *reply_ptr, void *data) {
     struct queue *queue = connect_queue_of(redis);
@@ -84,7 +112,9 @@ static void on_reply(redisAsyncContext *redis, void *reply_ptr, void *data) {
     size_t part = call->n_answered++;
     enum trouble trouble = reply_trouble(reply);
     if (trouble != TROUBLE_NONE) {
-        note_trouble(call, trouble, reply->str);
+        if (!is_told_already(call, reply)) {
+            note_trouble(call, trouble, reply->str);
+        }
     } else if (call->kind->answer(queue, call, part, reply) < 0) {
         note_trouble(call, TROUBLE_OTHER, "an answer of another form than expected");
     }
@@ -140,11 +170,9 @@ void call_enqueue(struct queue *queue, struct call *call_take) {
 }
 
 int call_submit(struct queue *queue, struct call *call_take, struct err *err) {
-    for (size_t i = 0; i < call_take->n_parts; i++) {
-        if (command_end(&call_take->parts[i]) < 0) {
-            call_free(call_take);
-            return err_no_memory(err);
-        }
+    if (call_parts_end(call_take) < 0) {
+        call_free(call_take);
+        return err_no_memory(err);
     }
     call_enqueue(queue, call_take);
     return 0;

@@ -5,7 +5,8 @@
  *   sentinel.c who is the master, where sentinels know
  *   dial.c     opens connections
  *   calls.c    commands that must be answered: kept until they are, sent again after a loss
- *   apply.c    a batch of changes -> one call of a script; its answers
+ *   door.c     the transaction in which a script decides whether records go through
+ *   apply.c    a batch of changes -> one such transaction; its answers
  *   acks.c     the entries that a batch acknowledges, as ranges of their leases
  *   settle.c   the same for refusals, control jobs, receipts
  *   lookup.c   a batch of look-ups -> one call of up to three HMGETs
@@ -37,7 +38,7 @@
 #include <hiredis/async.h>
 #include <sys/queue.h>
 
-enum { CALL_PARTS_MAX = 3 };
+enum { CALL_PARTS_MAX = 9 };
 
 struct call;
 
@@ -315,9 +316,28 @@ void sentinel_ask(struct queue *queue);
 /* Listens for a change of the master, where sentinels are configured and nobody is being listened to. */
 void sentinel_listen(struct queue *queue);
 
+/* ---- door.c ---- */
+/* The first parts of a call to which the records are behind a closed door. The script apply comes next, then the records. */
+void door_begin(const struct queue *queue, struct call *call);
+/* The part that carries out n effects where the script has granted the batch; what is answered takes five arguments for each. */
+struct command *door_put_effects(const struct queue *queue, struct call *call, size_t n);
+/* The last parts. */
+void door_end(const struct queue *queue, struct call *call);
+/* To be asked for each part's reply. 1 with the script's answer, 0 where there is nothing to look at (a trouble is noted), -1 where a reply
+ * is not what it should be. */
+int door_answer(struct call *call, size_t part, const redisReply *reply, const redisReply **answer_r);
+
 /* ---- calls.c ---- */
 struct call *call_new(const struct call_kind *kind, void *data);
 void call_free(struct call *call);
+/* The next part of the call, to be begun with command_init(). */
+struct command *call_part(struct call *call);
+/* Ends all parts. 0, or -1 where one of them lacked memory. */
+int call_parts_end(struct call *call);
+/* Takes all parts away. */
+void call_parts_drop(struct call *call);
+/* An error that stands inside a part's reply. */
+void call_note(struct call *call, const redisReply *error);
 /* Ends its commands and queues the call; sends it where there is a connection. Takes the call in any case. 0 or -1 with *err. */
 int call_submit(struct queue *queue, struct call *call_take, struct err *err);
 /* The same where all commands are ended already. */

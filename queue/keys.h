@@ -5,7 +5,7 @@
 #include "base/arena.h"
 #include "queue/queue.h"
 
-/* The first twelve stand in the order in which the changing scripts take them. */
+/* The first twelve stand in the order in which the changing scripts take them, the first thirteen as apply does. */
 #define KEY_LIST(X)                                                                                                                        \
     X(KEY_NOTICES, "notices")                                                                                                              \
     X(KEY_JOBS, "jobs")                                                                                                                    \
@@ -19,6 +19,7 @@
     X(KEY_RECEIPTS, "receipts")                                                                                                            \
     X(KEY_DEAD, "dead")                                                                                                                    \
     X(KEY_LEASES, "leases")                                                                                                                \
+    X(KEY_NOTICES_ASIDE, "notices:aside")                                                                                                  \
     X(KEY_CONTACTS, "contacts")                                                                                                            \
     X(KEY_EPOCH, "epoch")                                                                                                                  \
     X(KEY_DESK, "desk")                                                                                                                    \
@@ -35,7 +36,7 @@
 #define KEY_ENUM(id, name) id,
 enum key { KEY_LIST(KEY_ENUM) KEY_COUNT };
 
-enum { KEY_CHANGING = KEY_LEASES + 1 };
+enum { KEY_CHANGING = KEY_LEASES + 1, KEY_APPLYING = KEY_NOTICES_ASIDE + 1 };
 
 struct queue_keys {
     const char *name[KEY_COUNT];

@@ -1,45 +1,66 @@
 -- apply: changes a batch of different notices, all of them or none.
 --
 -- KEYS  1 notices  2 jobs  3 due  4 last  5 previous  6 counters  7 events  8 intake  9 intake:bulk  10 receipts  11 dead  12 leases
+--       13 notices:aside
 -- ARGV  1 prefix  2 length of events  3 the events, a JSON array ('' for none)  4 number of items
 --       5 tokens seen, 16 hex digits an item ('' where every notice is new). Sixteen @ instead: it has begun under the lease on the entry that is
 --       acknowledged with it (a single @: all have)
 --       6 how many items get which state: letter and number of each, one behind the other
 --       7-15 how many rows of each kind there are, in this order:
 --       due: time, id · due no more: id · job kept: id, job · job dropped: id · acknowledged: lane, lease, number, ids before and last · the same
---       for the items with @, one entry each · counted: names, times · effects: five arguments each · decided on: item, customer, contact book
+--       for the items with @, one entry each · counted: names, times · effects to come: operation, key · decided on: item, customer, contact book
 --       entry as read (its SHA-1, '' for none)
---       16 until when (ms, Redis's clock) new notices may begin, 0: for ever; then id and record of each item, then those rows
+--       16 until when (ms, Redis's clock) new notices may begin, 0: for ever  17 the tokens from now on, 16 hex digits an item (where argument
+--       5 is a single @: nothing)  18 how many tokens seen are 0; then the ids, then the customers of those items, then those rows
+-- or, for the effects:
+-- ARGV  1, 2 as above  3 the word effects  4 how many  5 five arguments each
 --
--- Before: a record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none. The first one of a notice whose entry stays
--- open has `@<lane>/<lease>,<stream id> ` in front of its text.
--- After, where every item's record carried the token seen (for token 0: no record, and it is not too late): the new records are there with the jobs, the
--- due times, the counters, the events and the effects that belong to them, and their stream entries are acknowledged
--- where their lease is still there. Else
--- nothing has changed. Answer: one letter an item:
+-- The door. The records are not among the arguments: Lua hashes every byte of every string it makes, which cost more than anything else here.
+-- They come by a plain HSET behind this script, and it is this script that lets that pass or not. All of it is one MULTI/EXEC (queue/door.c):
+--
+--       RENAMENX notices notices:aside · SADD notices closed     the door is closed: `notices` is a set, no HSET can write to it
+--       EVALSHA apply ...                                        where it grants the batch, and only there, it opens the door
+--       HSET notices id record ...                               fails where the door is closed
+--       EVALSHA apply ... effects ...                            does nothing where the door is closed
+--       SREM notices closed · RENAMENX notices:aside notices     opens it; both do nothing where it is open
+--
+-- Before: the door is closed. A record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none. The first one of a notice
+-- whose entry stays open has `@<lane>/<lease>,<stream id> ` in front of its text.
+-- After, where every item's record carried the token seen (for token 0: no record, and it is not too late): the door is open, and there are the jobs,
+-- the due times, the counters and the events that belong to the new records, and their stream entries are acknowledged where their lease is
+-- still there. Else nothing has changed and the door is closed. Answer: one letter an item:
 --   A  done; also where the record already carries the new token: an earlier try of this same call did it, with all the others
 --   S  stale: somebody else has changed the notice
 --   M  the contact book entry that it was decided on is another one by now (a clearance must not rest on a contact point that is gone)
 --   R  would be granted; call again without those that are S or M
--- accepted = sum of all state:* holds before and after.
+-- accepted = sum of all state:* holds before and after the transaction.
 --
 -- The lease is the lock: nobody begins a notice twice, and whoever changes one that has begun under a lease, by its token, marks the lease, unless
 -- the entry is acknowledged by that. So while an unmarked lease has the entries open, their records are what its holder has made them, and need not be read: that is nearly
 -- always so. Where it is not, all items are answered R, with nothing changed: call again with the tokens instead of the @.
---
--- The payloads go from ARGV to the commands as they are and no row is looked at twice: Lua hashes every byte of every string it
--- makes, and makes most of this script's cost.
 
 local A, call, sub, byte, find, match = ARGV, redis.call, string.sub, string.byte, string.find, string.match
 local NOTICES, JOBS, DUE, LAST, PREVIOUS, COUNTERS, EVENTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local ASIDE = KEYS[13]
 local RELEASES = A[1] .. 'releases'
 local NONE = '0000000000000000'
-local FIRST = 17
+local FIRST = 19
 local SENDING, AT = byte('s'), byte('@')
+
+if A[3] == 'effects' then
+    if call('TYPE', NOTICES).ok == 'set' then
+        return 0
+    end
+    local told = {}
+    do_effects(A[1], 5, tonumber(A[4]), told)
+    write_events(EVENTS, A[2], told)
+    return 1
+end
 
 local n, seen = tonumber(A[4]), A[5]
 local all_locked, some_locked = seen == '@', find(seen, '@', 1, true)
 local held, n_locked = {}, all_locked and n or 0
+KINDS[1] = 'set'
 demand_keys()
 demand(RELEASES, 'zset')
 
@@ -54,10 +75,10 @@ local function read_records()
         if is_locked(i) then
             n_locked = n_locked + 1
         else
-            ids[#ids + 1], places[#places + 1] = A[FIRST - 2 + 2 * i], i
+            ids[#ids + 1], places[#places + 1] = A[FIRST - 1 + i], i
         end
     end
-    local found = read_fields(NOTICES, ids)
+    local found = read_fields(ASIDE, ids)
     for k, i in ipairs(places) do
         held[i] = found[k]
     end
@@ -65,9 +86,9 @@ end
 
 if not some_locked then
     for i = 1, n do
-        held[i] = A[FIRST - 2 + 2 * i]
+        held[i] = A[FIRST - 1 + i]
     end
-    held = read_fields(NOTICES, held)
+    held = read_fields(ASIDE, held)
 elseif not all_locked then
     read_records()
 end
@@ -86,7 +107,7 @@ local function verdict(i)
     if present == token then
         return 'R'
     end
-    return present == sub(A[FIRST - 1 + 2 * i], 2, 17) and 'A' or 'S'
+    return present == sub(A[17], 16 * i - 15, 16 * i) and 'A' or 'S'
 end
 
 -- Who read an entry longer than a lease ago may have lost it to another who has refused or finished it: nothing begins any more.
@@ -129,8 +150,8 @@ if not (all_locked or seen == '' and all_are_new() or seen ~= '' and all_are_as_
 end
 
 -- Where the rows of each kind begin:
-local rows, at = {}, FIRST + 2 * n
-for kind, width in ipairs({2, 1, 2, 1, 5, 5, 2, 5, 3}) do
+local rows, at = {}, FIRST + n + tonumber(A[18])
+for kind, width in ipairs({2, 1, 2, 1, 5, 5, 2, 2, 3}) do
     rows[kind] = {at, at + width * tonumber(A[6 + kind]) - 1}
     at = rows[kind][2] + 1
 end
@@ -158,9 +179,9 @@ if fit < n then
 end
 
 -- From here on every item is granted.
-demand_effects(A[1], rows[8][1], tonumber(A[14]))
+demand_effects(A[1], rows[8][1], tonumber(A[14]), 2)
 
-local customers, last, k, before, at_record = {}, {}, 0, {}, FIRST + 1
+local customers, last, k, before = {}, {}, 0, {}
 for i = 1, all_locked and 0 or n do
     local old = held[i]
     if some_locked and is_locked(i) then
@@ -169,11 +190,10 @@ for i = 1, all_locked and 0 or n do
         local state = byte(old)
         before[state] = (before[state] or 0) + 1
     else
-        local customer = sub(A[at_record], 19, find(A[at_record], ' ', 19, true) - 1)
+        local customer = A[FIRST + n + k]
         k = k + 1
-        customers[k], last[2 * k - 1], last[2 * k] = customer, customer, A[at_record - 1]
+        customers[k], last[2 * k - 1], last[2 * k] = customer, customer, A[FIRST - 1 + i]
     end
-    at_record = at_record + 2
 end
 if all_locked then
     before[SENDING] = n
@@ -235,7 +255,7 @@ end
 local function tell_auditor()
     local audit = A[1] .. 'audit'
     for i = 1, call('EXISTS', audit) * n do
-        call('HSETNX', audit, A[FIRST - 2 + 2 * i], is_locked(i) and 's' or held[i] and sub(held[i], 1, 1) or '-')
+        call('HSETNX', audit, A[FIRST - 1 + i], is_locked(i) and 's' or held[i] and sub(held[i], 1, 1) or '-')
     end
 end
 
@@ -249,8 +269,15 @@ local function touch_leases()
     end
 end
 
+-- Last of all: an open door says that all the rest is done.
+local function open_door()
+    call('SREM', NOTICES, 'closed')
+    if call('EXISTS', ASIDE) == 1 then
+        call('RENAMENX', ASIDE, NOTICES)
+    end
+end
+
 tell_auditor()
-write_all('HSET', NOTICES, A, FIRST, FIRST - 1 + 2 * n)
 write_all('ZADD', DUE, A, rows[1][1], rows[1][2])
 if rows[2][2] >= rows[2][1] and call('TYPE', DUE).ok ~= 'none' then
     write_all('ZREM', DUE, A, rows[2][1], rows[2][2])
@@ -262,10 +289,8 @@ touch_leases()
 write_leases()
 link_newcomers()
 write_counters(COUNTERS, tally)
-local told = {}
-do_effects(A[1], rows[8][1], tonumber(A[14]), told)
-write_events(EVENTS, A[2], told)
 if A[3] ~= '' then
     call('XADD', EVENTS, 'MAXLEN', '~', A[2], '*', 'events', A[3])
 end
+open_door()
 return string.rep('A', n)

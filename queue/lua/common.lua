@@ -50,9 +50,9 @@ local function demand(key, kind)
     end
 end
 
--- The twelve keys that every changing script gets, in this order. Those of the lanes are looked at where they are needed (leases.lua): one that is
+-- The keys that every changing script gets, in this order, the last one only apply. Those of the lanes are looked at where they are needed (leases.lua): one that is
 -- spoilt holds back no other.
-local KINDS = {'hash', 'hash', 'zset', 'hash', 'hash', 'hash', 'stream', 'stream', 'stream', 'stream', 'stream', 'hash'}
+local KINDS = {'hash', 'hash', 'zset', 'hash', 'hash', 'hash', 'stream', 'stream', 'stream', 'stream', 'stream', 'hash', 'hash'}
 local function demand_keys()
     for i = 1, #KEYS do
         if i < 8 or i > 10 then

@@ -1,14 +1,15 @@
 -- effects: the part of common that carries out what becomes true together with a change (holds, clearances, releases, banners, the contact
 -- book); changes nothing by itself. ARGV[1] is the prefix; needs customers.lua.
 
--- Effects: five arguments each, from ARGV[at] on: operation, key without the prefix, field, value, time.
+-- Effects: five arguments each (`width`; to demand_effects the first two will do), from ARGV[at] on: operation, key without the prefix, field,
+-- value, time.
 local EFFECT_KIND = {X = 'stream', K = 'stream', O = 'hash', o = 'hash', H = 'hash', h = 'hash', Z = 'zset', z = 'zset', N = 'string', n = 'string'}
 
 -- Keys of ours that an effect reads or writes beside the one it names.
 local EFFECT_READS = {B = {contacts = 'hash'}, F = {desk = 'hash', releases = 'zset'}, G = {holds = 'hash'}}
 
-local function demand_effects(prefix, at, n)
-    for i = at, at + 5 * (n - 1), 5 do
+local function demand_effects(prefix, at, n, width)
+    for i = at, at + width * (n - 1), width do
         local kind = EFFECT_KIND[ARGV[i]]
         if kind then
             demand(prefix .. ARGV[i + 1], kind)

@@ -40,7 +40,7 @@ end
 demand_keys()
 walk(function(_, row, _, dead, event, _, n_effects)
     demand_lane(ARGV[row])
-    demand_effects(prefix, row + 5 + (dead and 5 or 0) + (event and 1 or 0), n_effects)
+    demand_effects(prefix, row + 5 + (dead and 5 or 0) + (event and 1 or 0), n_effects, 5)
 end)
 
 -- The notice that an entry has made and its record, or nil. The job is read here, since reading it may be what kills a worker.
