@@ -247,7 +247,8 @@ static void put_events(struct command *command, struct buf *scratch, const struc
     command_put(command, scratch->len > 0 ? scratch->data : "", scratch->len);
 }
 
-static void put_tokens_seen(const struct queue *queue, struct command *command, struct buf *scratch, const struct batch *batch, bool all_new) {
+static void put_tokens_seen(const struct queue *queue, struct command *command, struct buf *scratch, const struct batch *batch,
+                            bool all_new) {
     static const char lock[RECORD_TOKEN_LEN] = {'@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@', '@'};
     if (batch->n_locked == batch->n_items) {
         command_puts(command, "@");

@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A call of so many bytes goes at once: Redis works on it while the worker makes the next one. Small ones share a write. */
+enum { FLUSH_BYTES = 32768 };
+
 struct call *call_new(const struct call_kind *kind, void *data) {
     struct call *call = calloc(1, sizeof *call);
     if (call != NULL) {
@@ -160,12 +163,25 @@ void calls_send(struct queue *queue) {
     }
 }
 
+static size_t bytes_of(const struct call *call) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < call->n_parts; i++) {
+        bytes += command_len(&call->parts[i]);
+    }
+    return bytes;
+}
+
 /* While Redis refuses, calls wait; but where this is the end, each is tried at once. */
 void call_enqueue(struct queue *queue, struct call *call_take) {
     TAILQ_INSERT_TAIL(&queue->calls, call_take, link);
     queue->n_calls++;
-    if (queue->ready && (!queue->in_trouble || queue->stopped) && send_one(queue, call_take) < 0) {
+    if (!queue->ready || (queue->in_trouble && !queue->stopped)) {
+        return;
+    }
+    if (send_one(queue, call_take) < 0) {
         connect_drop(queue, "a command could not be queued");
+    } else if (bytes_of(call_take) >= FLUSH_BYTES) {
+        connect_flush(queue);
     }
 }
 

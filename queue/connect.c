@@ -60,6 +60,13 @@ int connect_send(struct queue *queue, struct command *command, redisCallbackFn *
     return rc;
 }
 
+void connect_flush(struct queue *queue) {
+    int done;
+    if (queue->redis != NULL) {
+        (void)redisBufferWrite(&queue->redis->c, &done); /* an error stays in the context: the loop's next write finds it */
+    }
+}
+
 /* ---- loss ---------------------------------------------------------------------------------------------------------- */
 
 /* What it is called in messages: the address, or the master's name while nobody knows its address. */

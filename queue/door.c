@@ -8,8 +8,8 @@
  *   SREM notices closed · RENAMENX notices:aside notices     opens it again where the script has not
  *   EXEC
  *
- * Guarantees: all of it, or nothing, also where the script fails or is not there: then nobody has opened the door. Outside the transaction it
- * is always open; nobody else ever sees it closed. Every step may be made twice, and one that was cut off is mended by the next one
+ * Guarantees: all of it, or nothing, also where the script fails or is not there: then nobody has opened the door. Outside the transaction
+ * it is always open; nobody else ever sees it closed. Every step may be made twice, and one that was cut off is mended by the next one
  * (PROTOCOL.md: a file that ends in the middle of a transaction; lua/epoch.lua).
  *
  * How it fails: as the worst of its commands does, but for the errors that say which way the door stood. Does not: know what the script

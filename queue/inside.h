@@ -287,6 +287,8 @@ void connect_put_script(const struct queue *queue, enum script_id script, struct
 void connect_renew_epoch(struct queue *queue);
 /* Sends a finished command and frees it. The callback gets a NULL reply when the connection is lost. 0 or -1. */
 int connect_send(struct queue *queue, struct command *command, redisCallbackFn *fn, void *data);
+/* Writes what waits for the loop's next turn, as far as the socket takes it: for what Redis can do while the worker is busy. */
+void connect_flush(struct queue *queue);
 /* The queue of a callback's connection, or NULL where that connection is no longer the present one. */
 struct queue *connect_queue_of(redisAsyncContext *redis);
 

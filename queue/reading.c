@@ -434,6 +434,26 @@ static bool has_bulk(const struct asked *all, size_t n) {
     return false;
 }
 
+/* How many entries came of one stream. */
+static size_t rows_of(const redisReply *reply, size_t at) {
+    const redisReply *streams = reply_is_array(reply, at + AT_STREAM) ? reply->element[at] : NULL;
+    const redisReply *stream = reply_is_array(streams, 1) ? streams->element[0] : NULL;
+    return reply_is_array(stream, 2) && stream->element[1]->type == REDIS_REPLY_ARRAY ? stream->element[1]->elements : 0;
+}
+
+/* Where there is a backlog, Redis reads the next batch while the worker looks through this one, which takes it longer. The room of this one
+ * is still promised to it. */
+static void read_ahead(struct queue *queue, const redisReply *reply, const struct asked *all, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        bool is_full = rows_of(reply, AT_FIRST + AT_STREAM * i) == all[i].count;
+        if (all[i].stream != STREAM_RECEIPTS && all[i].count == (size_t)queue->settings->batch && is_full) {
+            reading_go_on(queue);
+            connect_flush(queue);
+            return;
+        }
+    }
+}
+
 static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data) {
     (void)data;
     struct queue *queue = connect_queue_of(redis);
@@ -446,15 +466,17 @@ static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data) {
         asked[i] = queue->reading.asked[i];
         promised += reading_promise(asked[i].stream, asked[i].count);
     }
-    reading_end(queue, promised);
+    queue->reading.busy--;
     redisReply refused;
     const redisReply *refusal = refusal_of(&queue->reading, reply_ptr, &refused);
     bool urgent_is_empty = false;
     if (refusal != NULL) {
         (void)is_granted(queue, refusal);
     } else {
+        read_ahead(queue, reply_ptr, asked, n);
         take_all(queue, reply_ptr, asked, n, &urgent_is_empty);
     }
+    queue->reading.reserved -= promised;
     if (urgent_is_empty && !has_bulk(asked, n) && queue->ready && !queue->stopped) {
         go_on_with_bulk(queue);
     }

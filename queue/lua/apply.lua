@@ -60,7 +60,20 @@ end
 local n, seen = tonumber(A[4]), A[5]
 local all_locked, some_locked = seen == '@', find(seen, '@', 1, true)
 local held, n_locked = {}, all_locked and n or 0
+
+-- What `notices` holds is in ASIDE by now.
+local function demand_door()
+    if call('TYPE', NOTICES).ok ~= 'set' then
+        error({err = 'REACHTYPE the key ' .. ASIDE .. ' stands in the way of the records: it must go'})
+    end
+    local found = call('TYPE', ASIDE).ok
+    if found ~= 'hash' and found ~= 'none' then
+        error({err = 'REACHTYPE the key ' .. NOTICES .. ' holds a ' .. found .. ' and not a hash'})
+    end
+end
+
 KINDS[1] = 'set'
+demand_door()
 demand_keys()
 demand(RELEASES, 'zset')
 
