@@ -189,6 +189,11 @@ int again_dead(struct queue *queue) {
     return count == 0 ? 0 : ask(queue, again->dead, false, count);
 }
 
+bool again_is_due(const struct queue *queue) {
+    const struct again *again = &queue->reading.again;
+    return again->own != STREAM_COUNT || again->dead != STREAM_COUNT || clock_mono_ms(queue->clock) >= again->dead_at_ms;
+}
+
 void again_init(struct queue *queue) {
     queue->reading.again.own = queue->reading.again.dead = STREAM_COUNT;
 }

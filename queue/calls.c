@@ -99,7 +99,7 @@ void call_note(struct call *call, const redisReply *error) {
     note_trouble(call, reply_trouble(error), error->str);
 }
 
-/* EXEC refuses because one of the commands before it was refused, which says more. */
+/* EXEC that refuses because one of the commands before it was refused, which says more. */
 static bool is_told_already(const struct call *call, const redisReply *error) {
     return call->trouble != TROUBLE_NONE && strncmp(error->str, "EXECABORT", 9) == 0;
 }

@@ -9,11 +9,11 @@
  *   EXEC
  *
  * Guarantees: all of it, or nothing, also where the script fails or is not there: then nobody has opened the door. Outside the transaction
- * it is always open; nobody else ever sees it closed. Every step may be made twice, and one that was cut off is mended by the next one
- * (PROTOCOL.md: a file that ends in the middle of a transaction; lua/epoch.lua).
+ * it is always open; nobody else ever sees it closed. A door that was left closed is opened by the next transaction (PROTOCOL.md: a file
+ * that ends in the middle of one), and by each connection (lua/epoch.lua).
  *
- * How it fails: as the worst of its commands does, but for the errors that say which way the door stood. Does not: know what the script
- * answers. */
+ * How it fails: as the worst of its commands does, but for the errors that say which way the door stood. Where somebody has made a key
+ * notices:aside it cannot be closed: that ends reachd (REACHDOOR). Does not: know what the script answers. */
 #include "queue/inside.h"
 
 /* Places in EXEC's answer. The last two are SREM and RENAMENX. */
@@ -78,6 +78,9 @@ int door_answer(struct call *call, size_t part, const redisReply *reply, const r
         return 0;
     }
     note_failures(call, reply);
+    if (call->trouble != TROUBLE_NONE) {
+        return 0;
+    }
     *answer_r = reply->element[AT_SCRIPT];
     return 1;
 }

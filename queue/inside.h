@@ -396,6 +396,8 @@ void again_restart(struct queue *queue);
  * or a suspect in hand. */
 int again_own(struct queue *queue);
 int again_dead(struct queue *queue);
+/* Whether one of the two comes next. */
+bool again_is_due(const struct queue *queue);
 
 /* ---- vanished.c ---- */
 /* In the greeting, before its last question: asks for all that is in hand. */

@@ -2,7 +2,8 @@
  *
  * After each connection a consumer first takes up the leases of its earlier life (again.c), then goes in rounds: urgent lane, bulk lane
  * with the room that is left, receipts. A round that brings something is followed by the next at once; otherwise by a pause that
- * doubles from 1 to 16 ms. Now and then (a quarter of the lease) leases are taken over that are over.
+ * doubles from 1 to 16 ms. Where a full batch came, there is a backlog: then the next round is asked for before this batch is handed out,
+ * and Redis works on it meanwhile. Now and then (a quarter of the lease) leases are taken over that are over.
  *
  * A read moves the group's cursor and leaves nothing pending; the lease that lua/take.lua writes in the same MULTI/EXEC holds the whole
  * batch. So a batch costs Redis one field, and not a pending entry for each of its entries.
@@ -341,12 +342,21 @@ static void end_round(struct queue *queue) {
     reading->idle_ms = reading->idle_ms * 2 < READING_PAUSE_CAP_MS ? reading->idle_ms * 2 : READING_PAUSE_CAP_MS;
 }
 
+static bool may_go_on(const struct queue *queue) {
+    return queue->ready && !queue->stopped && queue->reading.busy == 0;
+}
+
+/* Redis takes no changes for now. */
+static bool is_refused(const struct queue *queue) {
+    return queue->in_trouble || (queue->trouble_told && queue->n_calls > 0);
+}
+
 /* Nothing is under way: what comes next. */
 void reading_go_on(struct queue *queue) {
-    if (!queue->ready || queue->stopped || queue->reading.busy > 0) {
+    if (!may_go_on(queue)) {
         return;
     }
-    if (queue->in_trouble || (queue->trouble_told && queue->n_calls > 0)) {
+    if (is_refused(queue)) {
         reading_pause(queue, READING_PAUSE_CAP_MS);
         return;
     }
@@ -377,6 +387,11 @@ static const redisReply *error_of(const redisReply *reply, size_t at) {
     return NULL;
 }
 
+/* Whether it is wrong with this stream alone. */
+static bool is_of_lane(const redisReply *error, const redisReply *reply, size_t at) {
+    return error != NULL && error == reply->element[at] && reply_trouble(error) == TROUBLE_OTHER;
+}
+
 void reading_tell(struct queue *queue, enum stream stream, const char *why) {
     bool *told = &queue->reading.told[stream];
     if (why != NULL && !*told) {
@@ -392,7 +407,7 @@ void reading_tell(struct queue *queue, enum stream stream, const char *why) {
 static const redisReply *take_one(struct queue *queue, const struct asked *asked, const redisReply *reply, size_t at, bool *is_well) {
     const redisReply *error = error_of(reply, at);
     struct arena scratch = ARENA_INIT;
-    bool is_its_own = error != NULL && error == reply->element[at] && reply_trouble(error) == TROUBLE_OTHER;
+    bool is_its_own = is_of_lane(error, reply, at);
     *is_well = error == NULL;
     if (error == NULL || is_its_own) {
         reading_tell(queue, asked->stream, error == NULL ? NULL : error->str);
@@ -406,32 +421,20 @@ static const redisReply *take_one(struct queue *queue, const struct asked *asked
 
 /* Hands out what came of each stream. The gravest of what is wrong with more than one of them is told at the end, since it may cost the
  * connection. */
-static void take_all(struct queue *queue, const redisReply *reply, const struct asked *all, size_t n, bool *urgent_is_empty) {
+static void take_all(struct queue *queue, const redisReply *reply, const struct asked *all, size_t n) {
     const redisReply *gravest = NULL;
     bool any = false;
     for (size_t i = 0; i < n; i++) {
-        size_t before = queue->reading.got;
         bool is_well;
         const redisReply *error = take_one(queue, &all[i], reply, AT_FIRST + AT_STREAM * i, &is_well);
         if (error != NULL && (gravest == NULL || reply_trouble(error) > reply_trouble(gravest))) {
             gravest = error;
         }
         any = any || is_well;
-        *urgent_is_empty =
-            *urgent_is_empty || (error == NULL && all[i].stream == STREAM_URGENT && queue->reading.got - before < all[i].count);
     }
     if (gravest != NULL || any) {
         (void)is_granted(queue, gravest == NULL ? reply : gravest);
     }
-}
-
-static bool has_bulk(const struct asked *all, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (all[i].stream == STREAM_BULK) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* How many entries came of one stream. */
@@ -441,17 +444,56 @@ static size_t rows_of(const redisReply *reply, size_t at) {
     return reply_is_array(stream, 2) && stream->element[1]->type == REDIS_REPLY_ARRAY ? stream->element[1]->elements : 0;
 }
 
-/* Where there is a backlog, Redis reads the next batch while the worker looks through this one, which takes it longer. The room of this one
- * is still promised to it. */
-static void read_ahead(struct queue *queue, const redisReply *reply, const struct asked *all, size_t n) {
+/* What a round has brought. */
+struct came {
+    size_t entries, receipts;
+    bool is_full;         /* a whole batch of one lane: there is a backlog */
+    bool urgent_is_empty; /* there was less in it than was asked for */
+    bool has_bulk;        /* the bulk lane was asked as well */
+};
+
+static void note_lane(struct came *came, const struct queue *queue, const struct asked *asked, const redisReply *reply, size_t at) {
+    size_t rows = rows_of(reply, at);
+    came->entries += rows;
+    came->is_full = came->is_full || (rows == asked->count && rows == (size_t)queue->settings->batch);
+    came->has_bulk = came->has_bulk || asked->stream == STREAM_BULK;
+    if (asked->stream == STREAM_URGENT && reply_is_array(reply, at + AT_STREAM)) {
+        const redisReply *error = error_of(reply, at);
+        came->urgent_is_empty = rows < asked->count && (error == NULL || is_of_lane(error, reply, at));
+    }
+}
+
+static struct came what_came(const struct queue *queue, const struct asked *all, size_t n, const redisReply *reply) {
+    struct came came = {0};
     for (size_t i = 0; i < n; i++) {
-        bool is_full = rows_of(reply, AT_FIRST + AT_STREAM * i) == all[i].count;
-        if (all[i].stream != STREAM_RECEIPTS && all[i].count == (size_t)queue->settings->batch && is_full) {
-            reading_go_on(queue);
-            connect_flush(queue);
-            return;
+        size_t at = AT_FIRST + AT_STREAM * i;
+        if (all[i].stream == STREAM_RECEIPTS) {
+            came.receipts += rows_of(reply, at);
+        } else {
+            note_lane(&came, queue, &all[i], reply, at);
         }
     }
+    return came;
+}
+
+/* Where there is a backlog, Redis reads the next batch while the worker looks through this one, which takes it longer. Not where leases are
+ * to be looked through next: for that, what came has to be in hand. */
+static void read_ahead(struct queue *queue, const struct came *came) {
+    if (came->is_full && may_go_on(queue) && !is_refused(queue) && !again_is_due(queue)) {
+        start_round(queue);
+        connect_flush(queue);
+    }
+}
+
+/* Hands out what came. Until it is, its room is taken. */
+static void take_round(struct queue *queue, const redisReply *reply, const struct asked *all, size_t n, const struct came *came) {
+    struct reading *reading = &queue->reading;
+    reading->reserved += came->entries;
+    reading->receipts_out += came->receipts;
+    read_ahead(queue, came);
+    reading->receipts_out -= came->receipts;
+    take_all(queue, reply, all, n);
+    reading->reserved -= came->entries;
 }
 
 static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data) {
@@ -466,18 +508,16 @@ static void on_new(redisAsyncContext *redis, void *reply_ptr, void *data) {
         asked[i] = queue->reading.asked[i];
         promised += reading_promise(asked[i].stream, asked[i].count);
     }
-    queue->reading.busy--;
+    reading_end(queue, promised);
     redisReply refused;
     const redisReply *refusal = refusal_of(&queue->reading, reply_ptr, &refused);
-    bool urgent_is_empty = false;
+    struct came came = what_came(queue, asked, n, reply_ptr);
     if (refusal != NULL) {
         (void)is_granted(queue, refusal);
     } else {
-        read_ahead(queue, reply_ptr, asked, n);
-        take_all(queue, reply_ptr, asked, n, &urgent_is_empty);
+        take_round(queue, reply_ptr, asked, n, &came);
     }
-    queue->reading.reserved -= promised;
-    if (urgent_is_empty && !has_bulk(asked, n) && queue->ready && !queue->stopped) {
+    if (came.urgent_is_empty && !came.has_bulk && may_go_on(queue)) {
         go_on_with_bulk(queue);
     }
     if (queue->ready && queue->reading.busy == 0) {

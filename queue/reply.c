@@ -16,7 +16,7 @@ static const struct trouble_row table[] = {
     {"NOSCRIPT", TROUBLE_NOSCRIPT}, {"NOGROUP", TROUBLE_NOGROUP},  {"UNBLOCKED", TROUBLE_NOGROUP},  {"LOADING", TROUBLE_WAIT},
     {"BUSY", TROUBLE_WAIT},         {"MISCONF", TROUBLE_WAIT},     {"OOM", TROUBLE_WAIT},           {"NOREPLICAS", TROUBLE_WAIT},
     {"TRYAGAIN", TROUBLE_WAIT},     {"CLUSTERDOWN", TROUBLE_WAIT}, {"READONLY", TROUBLE_RECONNECT}, {"MASTERDOWN", TROUBLE_RECONNECT},
-    {"NOAUTH", TROUBLE_FATAL},      {"WRONGPASS", TROUBLE_FATAL},  {"NOPERM", TROUBLE_FATAL},
+    {"NOAUTH", TROUBLE_FATAL},      {"WRONGPASS", TROUBLE_FATAL},  {"NOPERM", TROUBLE_FATAL},       {"REACHDOOR", TROUBLE_FATAL},
 };
 
 static bool has_word(const char *text, const char *word) {
@@ -30,20 +30,28 @@ static bool has_word(const char *text, const char *word) {
     return false;
 }
 
+/* EXEC that was refused for what Redis is like by then says so at its end. */
+static const char *cause_of(const char *error) {
+    static const char behind[] = "because of: ";
+    const char *at = strncmp(error, "EXECABORT", 9) == 0 ? strstr(error, behind) : NULL;
+    return at == NULL ? error : at + sizeof behind - 1;
+}
+
 enum trouble reply_trouble(const redisReply *reply) {
     if (reply->type != REDIS_REPLY_ERROR) {
         return TROUBLE_NONE;
     }
-    if (strstr(reply->str, "The user executing the script can't") != NULL) {
+    const char *text = cause_of(reply->str);
+    if (strstr(text, "The user executing the script can't") != NULL) {
         return TROUBLE_FATAL; /* how NOPERM reads inside a script */
     }
-    bool script = strncmp(reply->str, "ERR Error running script", 24) == 0;
+    bool script = strncmp(text, "ERR Error running script", 24) == 0;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         size_t len = strlen(table[i].word);
-        if (strncmp(reply->str, table[i].word, len) == 0 && (reply->str[len] == ' ' || reply->str[len] == '\0')) {
+        if (strncmp(text, table[i].word, len) == 0 && (text[len] == ' ' || text[len] == '\0')) {
             return table[i].trouble;
         }
-        if (script && has_word(reply->str, table[i].word)) {
+        if (script && has_word(text, table[i].word)) {
             return table[i].trouble;
         }
     }

@@ -13,7 +13,7 @@ enum trouble {
     TROUBLE_NOGROUP,   /* make the group again, from 0 */
     TROUBLE_WAIT,      /* LOADING, BUSY, MISCONF, OOM, ...: back off, tell, send again */
     TROUBLE_RECONNECT, /* READONLY, MASTERDOWN: this is not the master (any more): drop the connection */
-    TROUBLE_FATAL,     /* NOAUTH, WRONGPASS, NOPERM: nothing here can mend it */
+    TROUBLE_FATAL,     /* NOAUTH, WRONGPASS, NOPERM, REACHDOOR (lua/apply.lua): nothing here can mend it */
     TROUBLE_OTHER      /* anything else: the caller is told */
 };
 

@@ -48,9 +48,10 @@ local FIRST = 19
 local SENDING, AT = byte('s'), byte('@')
 
 if A[3] == 'effects' then
-    if call('TYPE', NOTICES).ok == 'set' then
+    if call('TYPE', NOTICES).ok == 'set' or call('EXISTS', ASIDE) == 1 then
         return 0
     end
+    call('HDEL', NOTICES, '') -- changes nothing: but SCRIPT KILL leaves a script alone that may have written, and half a change it must not leave
     local told = {}
     do_effects(A[1], 5, tonumber(A[4]), told)
     write_events(EVENTS, A[2], told)
@@ -63,8 +64,8 @@ local held, n_locked = {}, all_locked and n or 0
 
 -- What `notices` holds is in ASIDE by now.
 local function demand_door()
-    if call('TYPE', NOTICES).ok ~= 'set' then
-        error({err = 'REACHTYPE the key ' .. ASIDE .. ' stands in the way of the records: it must go'})
+    if call('TYPE', NOTICES).ok ~= 'set' or call('SCARD', NOTICES) ~= 1 then
+        error({err = 'REACHDOOR somebody has made the key ' .. ASIDE .. ', which stands in the way of the records: delete it'})
     end
     local found = call('TYPE', ASIDE).ok
     if found ~= 'hash' and found ~= 'none' then

@@ -11,7 +11,8 @@
 -- And the door of `notices` (apply.lua) is open. It always is, but in the past of a Redis that was killed while it wrote a transaction to its
 -- file: when it starts it leaves out the end of that transaction, but keeps its beginning in the file, as if it went on with whatever is
 -- written next. So when it starts again, it does that beginning: the door closes, and stays closed for all that was done since. But every
--- connection begins with this script, which opens such a door, also in the file, before anything else is done.
+-- connection begins with this script, which opens such a door, also in the file, before anything else is done. Where there are records on
+-- either side of the door, it refuses: somebody has made a key of this name by hand.
 
 local function set(epoch)
     redis.call('SET', KEYS[1], string.format('%.0f', epoch))
@@ -23,6 +24,9 @@ local function open_door(notices)
     redis.pcall('SADD', notices, 'closed')                -- these two where the key holds something that is not ours
     redis.pcall('SREM', notices, 'closed')
     redis.pcall('RENAMENX', notices .. ':aside', notices)
+    if redis.call('EXISTS', notices .. ':aside') == 1 then
+        error({err = 'REACHDOOR somebody has made the key ' .. notices .. ':aside, which stands in the way of the records: delete it'})
+    end
 end
 
 open_door(ARGV[2] .. 'notices')

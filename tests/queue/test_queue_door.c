@@ -140,16 +140,33 @@ static void a_door_that_was_left_closed_is_opened_by_the_next_connection(void **
     kit_close(&other);
 }
 
-static void what_somebody_put_in_its_way_is_named(void **state) {
+/* The records of that one batch are lost to whoever made the key; what rests on them is not done. */
+static void what_somebody_put_in_its_way_ends_it(void **state) {
     (void)state;
+    struct queue_change first = begin("n1");
+    assert_int_equal(redis_server_number(&server, "HSET", "reach:notices:aside", "x", "y", NULL), 1);
+    struct queue_effect effect = {QUEUE_HSET, "desk", "n1", "x", 0};
+    struct queue_change late = kit_change(&kit, "n1", first.fence + 1, NOTICE_STRANDED);
+    late.effects = &effect;
+    late.n_effects = 1;
+    kit_apply_later(&kit, &late, 1);
+    kit_until_u(&kit, &kit.fatal, 1);
+    assert_non_null(strstr(kit.err.text, "reach:notices:aside"));
+    assert_int_equal(redis_server_number(&server, "EXISTS", "reach:desk", NULL), 0);
+}
+
+static void no_connection_is_made_past_what_somebody_put_in_its_way(void **state) {
+    (void)state;
+    struct kit other;
     (void)begin("n1");
     assert_int_equal(redis_server_number(&server, "HSET", "reach:notices:aside", "x", "y", NULL), 1);
-    struct queue_change change = kit_change(&kit, "n2", 0, NOTICE_SENDING);
-    unsigned refused = kit.refused;
-    kit_apply_later(&kit, &change, 1);
-    kit_until_u(&kit, &kit.refused, refused + 1);
-    assert_non_null(strstr(kit.answer_err.text, "reach:notices:aside"));
+    kit_prepare(&other, &server, "w2");
+    kit_connect(&other, 0);
+    kit_until_u(&other, &other.fatal, 1);
+    assert_non_null(strstr(other.err.text, "reach:notices:aside"));
+    assert_int_equal(other.ready, 0);
     assert_int_equal(record_of("n1")[0], 's');
+    kit_close(&other);
 }
 
 /* ---- a file that ends within a transaction ------------------------------------------------------------------------- */
@@ -215,7 +232,8 @@ int main(void) {
         TEST(nothing_goes_through_where_a_key_is_spoilt),
         TEST(a_door_that_was_left_closed_is_opened_by_the_next_change),
         TEST(a_door_that_was_left_closed_is_opened_by_the_next_connection),
-        TEST(what_somebody_put_in_its_way_is_named),
+        TEST(what_somebody_put_in_its_way_ends_it),
+        TEST(no_connection_is_made_past_what_somebody_put_in_its_way),
         TEST(a_file_that_ends_within_a_transaction_costs_no_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

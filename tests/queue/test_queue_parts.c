@@ -132,6 +132,10 @@ static void errors_are_sorted_by_what_has_to_be_done(void **state) {
         {"ERR Error running script (call to f_1): @user_script:3: -OOM command not allowed", TROUBLE_WAIT},
         {"ERR Error running script (call to f_1): @user_script:3: -READONLY You can't write", TROUBLE_RECONNECT},
         {"WRONGTYPE Operation against a key holding the wrong kind of value", TROUBLE_OTHER},
+        {"EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.", TROUBLE_WAIT},
+        {"EXECABORT Transaction discarded because of: READONLY You can't write against a read only replica.", TROUBLE_RECONNECT},
+        {"EXECABORT Transaction discarded because of previous errors.", TROUBLE_OTHER},
+        {"REACHDOOR somebody has made the key reach:notices:aside", TROUBLE_FATAL},
         {"BUSYGROUP Consumer Group name already exists", TROUBLE_OTHER},
         {"ERR unknown command 'OOM BUSY'", TROUBLE_OTHER},
     };

@@ -1,4 +1,4 @@
-/* Reading: lanes, room, own pending entries, take-over, lost groups, receipts, due notices. Against a real Redis each. */
+/* Reading: what an earlier life or the dead have left open, lost groups, receipts, due notices. Against a real Redis each. */
 #include "tests/support/queue_kit.h"
 
 #include "queue/inside.h"
@@ -30,136 +30,6 @@ static int tear_down(void **state) {
     kit_close(&kit);
     redis_server_stop(&server);
     return 0;
-}
-
-/* All lanes are read in one step, and each for itself. */
-static void fault_08_a_lost_group_of_one_lane_costs_the_others_nothing(void **state) {
-    (void)state;
-    kit_push(&kit.settings, LANE_URGENT, 2);
-    kit_push(&kit.settings, LANE_BULK, 2);
-    assert_int_equal(redis_server_number(&server, "XGROUP", "DESTROY", "reach:receipts", "reachd", NULL), 1);
-    queue_set_room(kit.queue, 2000);
-    kit_until_n(&kit, &kit.n_entries, 4);
-    for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(kit.entries[i].deliveries, 1);
-    }
-    assert_int_equal(kit.ready, 1); /* the connection stands */
-    assert_non_null(redis_server_ask(&server, "XADD", "reach:receipts", "*", "receipt", "{}", NULL));
-    kit_until_n(&kit, &kit.n_receipts, 1);
-}
-
-/* Every answer about receipts is an error from now on. */
-static void spoil_receipts(void) {
-    assert_int_equal(redis_server_number(&server, "DEL", "reach:receipts", NULL), 1);
-    assert_string_equal(redis_server_ask(&server, "SET", "reach:receipts", "no stream", NULL), "OK");
-}
-
-static void bulk_is_read_behind_urgent_while_another_lane_is_spoilt(void **state) {
-    (void)state;
-    spoil_receipts();
-    kit_push(&kit.settings, LANE_BULK, 5);
-    queue_set_room(kit.queue, 300); /* less than a batch: bulk is asked for in a second step */
-    kit_until_n(&kit, &kit.n_entries, 5);
-}
-
-static void fault_08_a_lost_group_is_made_again_while_another_lane_is_spoilt(void **state) {
-    (void)state;
-    spoil_receipts();
-    assert_int_equal(redis_server_number(&server, "XGROUP", "DESTROY", "reach:intake", "reachd", NULL), 1);
-    kit_push(&kit.settings, LANE_URGENT, 5);
-    queue_set_room(kit.queue, 2000);
-    kit_until_n(&kit, &kit.n_entries, 5);
-}
-
-static void bulk_is_read_while_the_urgent_lane_is_spoilt(void **state) {
-    (void)state;
-    assert_int_equal(redis_server_number(&server, "DEL", "reach:intake", NULL), 1);
-    assert_string_equal(redis_server_ask(&server, "SET", "reach:intake", "no stream", NULL), "OK");
-    kit_push(&kit.settings, LANE_BULK, 5);
-    queue_set_room(kit.queue, 300);
-    kit_until_n(&kit, &kit.n_entries, 5);
-}
-
-static void a_lease_that_is_over_in_a_spoilt_lane_holds_no_other_back(void **state) {
-    (void)state;
-    kit_push(&kit.settings, LANE_BULK, 3);
-    queue_set_room(kit.queue, 3);
-    kit_until_n(&kit, &kit.n_entries, 3);
-    for (size_t i = 0; i < 3; i++) {
-        queue_let_go(kit.queue, LANE_BULK, kit.entries[i].stream_id);
-    }
-    assert_int_equal(redis_server_number(&server, "DEL", "reach:intake:bulk", NULL), 1);
-    assert_string_equal(redis_server_ask(&server, "SET", "reach:intake:bulk", "no stream", NULL), "OK");
-    kit_run(&kit, 600); /* the lease is over */
-    kit_push(&kit.settings, LANE_URGENT, 2);
-    queue_set_room(kit.queue, 300);
-    kit_until_n(&kit, &kit.n_entries, 5);
-}
-
-/* The cursor moves and nobody has what was read: that must not go on at full speed. */
-static void where_no_lease_can_be_written_reading_pauses(void **state) {
-    (void)state;
-    assert_string_equal(redis_server_ask(&server, "SET", "reach:leases", "no hash", NULL), "OK");
-    kit_push(&kit.settings, LANE_BULK, 5);
-    queue_set_room(kit.queue, 2000);
-    for (int i = 0; i < 3000 && !kit.queue->trouble_told; i++) {
-        kit_run(&kit, 20);
-    }
-    assert_true(kit.queue->trouble_told);
-    assert_int_equal(kit.n_entries, 0);
-    assert_int_equal(redis_server_number(&server, "DEL", "reach:leases", NULL), 1);
-    kit_until_n(&kit, &kit.n_entries, 5); /* when the first lease, which holds them all, is over */
-}
-
-static void a_spoilt_lane_holds_nothing_else_back(void **state) {
-    (void)state;
-    spoil_receipts();
-    kit_push(&kit.settings, LANE_BULK, 1);
-    queue_set_room(kit.queue, 2000);
-    kit_until_n(&kit, &kit.n_entries, 1);
-    struct queue_change change = kit_change(&kit, "n1", 0, NOTICE_REACHED);
-    change.ack = &kit.entries[0];
-    kit_apply(&kit, &change, 1);
-    assert_int_equal(kit.results[0], QUEUE_APPLIED);
-    kit_run(&kit, 300);
-    assert_false(kit.queue->in_trouble || kit.queue->trouble_told);
-    assert_true(kit.queue->reading.told[STREAM_RECEIPTS]);
-    assert_int_equal(redis_server_number(&server, "DEL", "reach:receipts", NULL), 1);
-    assert_non_null(redis_server_ask(&server, "XADD", "reach:receipts", "*", "receipt", "{}", NULL));
-    kit_until_n(&kit, &kit.n_receipts, 1);
-    assert_false(kit.queue->reading.told[STREAM_RECEIPTS]);
-}
-
-static void never_more_than_the_room_is_handed_out(void **state) {
-    (void)state;
-    kit_push(&kit.settings, LANE_URGENT, 30);
-    kit_push(&kit.settings, LANE_BULK, 30);
-    kit_run(&kit, 60);
-    assert_int_equal(kit.n_entries, 0);
-    queue_set_room(kit.queue, 7);
-    kit_until_n(&kit, &kit.n_entries, 7);
-    kit_run(&kit, 60);
-    assert_int_equal(kit.n_entries, 7);
-    queue_set_room(kit.queue, 40);
-    kit_until_n(&kit, &kit.n_entries, 47);
-    kit_run(&kit, 60);
-    assert_int_equal(kit.n_entries, 47);
-    queue_set_room(kit.queue, 1000);
-    kit_until_n(&kit, &kit.n_entries, 60);
-}
-
-static void the_urgent_lane_is_read_before_the_bulk_lane(void **state) {
-    (void)state;
-    kit_push(&kit.settings, LANE_BULK, 300);
-    kit_push(&kit.settings, LANE_URGENT, 20);
-    queue_set_room(kit.queue, 50);
-    kit_until_n(&kit, &kit.n_entries, 50);
-    for (size_t i = 0; i < 20; i++) {
-        assert_int_equal(kit.entries[i].lane, LANE_URGENT);
-    }
-    assert_int_equal(kit.entries[20].lane, LANE_BULK);
-    assert_string_equal(kit.entries[0].body, "{\"n\":0}");
-    assert_int_equal(kit.entries[0].deliveries, 1);
 }
 
 static void an_entry_without_a_job_is_handed_out_without_a_body(void **state) {
@@ -618,15 +488,6 @@ static void nothing_is_read_after_stop_but_changes_go_through(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(fault_08_a_lost_group_of_one_lane_costs_the_others_nothing),
-        TEST(bulk_is_read_behind_urgent_while_another_lane_is_spoilt),
-        TEST(fault_08_a_lost_group_is_made_again_while_another_lane_is_spoilt),
-        TEST(bulk_is_read_while_the_urgent_lane_is_spoilt),
-        TEST(a_lease_that_is_over_in_a_spoilt_lane_holds_no_other_back),
-        TEST(where_no_lease_can_be_written_reading_pauses),
-        TEST(a_spoilt_lane_holds_nothing_else_back),
-        TEST(never_more_than_the_room_is_handed_out),
-        TEST(the_urgent_lane_is_read_before_the_bulk_lane),
         TEST(an_entry_without_a_job_is_handed_out_without_a_body),
         TEST(a_consumer_that_comes_back_takes_up_its_own_leases_again),
         TEST(what_is_in_hand_is_not_handed_out_again_after_a_reconnect),
