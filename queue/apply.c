@@ -1,4 +1,4 @@
-/* apply: a batch of changes becomes one call of lua/apply.lua, with the records behind it (door.c).
+/* apply: a batch of changes becomes one call of lua/apply.lua; a large one has its records behind it (door.c).
  *
  * The arguments are laid out by kind, as the script describes them, so that it can hand whole ranges of them on. The script grants a
  * batch as a whole or not at all. Where some of its items turn out to be stale, which is rare (another worker has taken a
@@ -176,6 +176,7 @@ static struct batch *batch_new(struct queue *queue, const struct queue_change *c
 struct rows {
     size_t due, due_gone, jobs, jobs_gone, acks, acks_locked, effects, decided_on;
     size_t new; /* have no token yet */
+    bool by_door;
 };
 
 /* Whether the lease on its entry is enough for Redis to know that the notice is this worker's. Not where the connection was lost since it
@@ -203,12 +204,14 @@ static void sort_acks(const struct queue *queue, struct batch *batch) {
     batch->n_locked = put_acks(queue, batch, true, batch->acks + batch->n_acks);
 }
 
-static struct rows count_rows(const struct batch *batch) {
+static struct rows count_rows(const struct queue *queue, const struct batch *batch) {
+    size_t bytes = 0;
     struct rows rows = {.acks = acks_rows(batch->acks, batch->n_acks),
                         .acks_locked = acks_rows(batch->acks + batch->n_acks, batch->n_locked)};
     for (size_t i = 0; i < batch->n_items; i++) {
         const struct queue_change *change = &batch->items[i].change;
         rows.new += change->fence_seen == 0;
+        bytes += strlen(change->record);
         rows.due += change->due_at_ms > 0;
         rows.due_gone += change->due_at_ms == 0;
         rows.jobs += change->job_action == QUEUE_JOB_STORE;
@@ -216,6 +219,7 @@ static struct rows count_rows(const struct batch *batch) {
         rows.effects += change->n_effects;
         rows.decided_on += change->decided_on != NULL;
     }
+    rows.by_door = bytes >= queue->door_bytes;
     return rows;
 }
 
@@ -341,7 +345,16 @@ static void put_decided_on(struct command *command, const struct batch *batch) {
     }
 }
 
-static void put_rows(struct command *command, const struct batch *batch, const struct counts_wanted *counts) {
+static void put_records(struct command *command, struct buf *scratch, const struct batch *batch) {
+    for (size_t i = 0; i < batch->n_items; i++) {
+        command_puts(command, batch->items[i].change.id);
+        buf_reset(scratch);
+        queue_record_put(scratch, &batch->items[i].change);
+        command_put(command, scratch->data, scratch->len);
+    }
+}
+
+static void put_rows(struct command *command, const struct batch *batch, const struct counts_wanted *counts, bool by_door) {
     put_ids(command, batch);
     put_due(command, batch);
     put_jobs(command, batch);
@@ -352,7 +365,8 @@ static void put_rows(struct command *command, const struct batch *batch, const s
         command_put_i64(command, (int64_t)counts->items[i].times);
     }
     for (size_t i = 0; i < batch->n_items; i++) {
-        arguments_put_effect_keys(command, batch->items[i].change.effects, batch->items[i].change.n_effects);
+        const struct queue_change *change = &batch->items[i].change;
+        (by_door ? arguments_put_effect_keys : arguments_put_effects)(command, change->effects, change->n_effects);
     }
     put_decided_on(command, batch);
 }
@@ -380,27 +394,25 @@ static int put_script(const struct queue *queue, struct command *command, struct
     command_put_i64(command, not_after_ms(batch));
     put_tokens(command, scratch, batch);
     command_put_i64(command, (int64_t)rows->new);
-    put_rows(command, batch, &counts);
+    command_put_i64(command, rows->by_door ? 0 : (int64_t)batch->n_items);
+    put_rows(command, batch, &counts, rows->by_door);
+    if (!rows->by_door) {
+        put_records(command, scratch, batch);
+    }
     counts_wanted_fini(&counts);
     return rc < 0 ? -1 : 0;
 }
 
-static void put_records(const struct queue *queue, struct command *command, struct buf *scratch, const struct batch *batch) {
+/* What stands behind the script. */
+static void put_behind(const struct queue *queue, struct call *call, struct buf *scratch, const struct batch *batch, size_t n_effects) {
+    struct command *command = call_part(call);
     command_init(command, "HSET");
     command_puts(command, queue->keys.name[KEY_NOTICES]);
-    for (size_t i = 0; i < batch->n_items; i++) {
-        command_puts(command, batch->items[i].change.id);
-        buf_reset(scratch);
-        queue_record_put(scratch, &batch->items[i].change);
-        command_put(command, scratch->data, scratch->len);
-    }
-}
-
-static void put_effects(const struct queue *queue, struct call *call, const struct batch *batch, size_t n) {
-    if (n == 0) {
+    put_records(command, scratch, batch);
+    if (n_effects == 0) {
         return;
     }
-    struct command *command = door_put_effects(queue, call, n);
+    command = door_put_effects(queue, call, n_effects);
     for (size_t i = 0; i < batch->n_items; i++) {
         arguments_put_effects(command, batch->items[i].change.effects, batch->items[i].change.n_effects);
     }
@@ -411,12 +423,15 @@ static int put_call(const struct queue *queue, struct call *call, struct batch *
     struct buf scratch = BUF_INIT;
     call_parts_drop(call);
     sort_acks(queue, batch);
-    struct rows rows = count_rows(batch);
-    door_begin(queue, call);
+    struct rows rows = count_rows(queue, batch);
+    if (rows.by_door) {
+        door_begin(queue, call);
+    }
     int rc = put_script(queue, call_part(call), &scratch, batch, &rows);
-    put_records(queue, call_part(call), &scratch, batch);
-    put_effects(queue, call, batch, rows.effects);
-    door_end(queue, call);
+    if (rows.by_door) {
+        put_behind(queue, call, &scratch, batch, rows.effects);
+        door_end(queue, call);
+    }
     rc = rc < 0 || scratch.failed ? -1 : call_parts_end(call);
     buf_fini(&scratch);
     return rc;
@@ -433,8 +448,8 @@ static enum queue_result result_of(char letter) {
 /* Sorts the letters into results; what is R stays open. */
 static int on_answer(struct queue *queue, struct call *call, size_t part, const redisReply *part_reply) {
     struct batch *batch = call->data;
-    const redisReply *reply = NULL;
-    int rc = door_answer(call, part, part_reply, &reply);
+    const redisReply *reply = part_reply;
+    int rc = call->n_parts == 1 ? 1 : door_answer(call, part, part_reply, &reply);
     if (rc <= 0) {
         return rc;
     }

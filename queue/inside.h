@@ -245,6 +245,7 @@ struct queue {
 
     struct call_list calls;
     size_t n_calls;
+    size_t door_bytes; /* a batch with records of so many bytes, or more, has them go by the door */
     struct held held;
     struct vanished vanished;
 
@@ -319,6 +320,8 @@ void sentinel_ask(struct queue *queue);
 void sentinel_listen(struct queue *queue);
 
 /* ---- door.c ---- */
+/* Lua takes about as long to hash so many bytes as Redis takes for a door and what belongs to it (30 to 60 us). */
+enum { DOOR_BYTES = 24576 };
 /* The first parts of a call to which the records are behind a closed door. The script apply comes next, then the records. */
 void door_begin(const struct queue *queue, struct call *call);
 /* The part that carries out n effects where the script has granted the batch; what is answered takes five arguments for each. */

@@ -65,6 +65,7 @@ struct queue *queue_new(struct event_base *base, const struct clock *clock, cons
     queue->handlers = handlers;
     queue->ctx = ctx;
     queue->trial.limit_ms = TRIAL_MS;
+    queue->door_bytes = DOOR_BYTES;
     if (init(queue, err) < 0) {
         queue_free(queue);
         return NULL;

@@ -1,4 +1,4 @@
-/* tell: what concerns no notice and no entry, as a call of lua/apply.lua without items.
+/* tell: what concerns no notice and no entry, as one call of lua/apply.lua without items.
  *
  * The words that go live, or are refused, are such a thing: nobody's state changes, yet an event, a counter and a record of it have to
  * appear together.
@@ -12,9 +12,9 @@
 
 static int on_answer(struct queue *queue, struct call *call, size_t part, const redisReply *reply) {
     (void)queue;
-    const redisReply *answer = NULL;
-    int rc = door_answer(call, part, reply, &answer);
-    return rc > 0 ? reply_is_string(answer) ? 0 : -1 : rc;
+    (void)call;
+    (void)part;
+    return reply_is_string(reply) ? 0 : -1;
 }
 
 static void on_finish(struct queue *queue, struct call *call, const struct err *err) {
@@ -29,7 +29,7 @@ static const struct call_kind tell_kind = {on_answer, on_finish, NULL, false, NU
 
 /* The arguments as lua/apply.lua lists them: no item, and rows of two kinds only. */
 static int put_arguments(struct command *command, const struct queue_settings *settings, const char *event,
-                         const struct counts_wanted *counts, const struct queue_effect *effects, size_t n_effects) {
+                         const struct counts_wanted *counts, size_t n_effects) {
     struct buf events = BUF_INIT;
     if (event != NULL) {
         buf_putf(&events, "[%s]", event);
@@ -50,11 +50,11 @@ static int put_arguments(struct command *command, const struct queue_settings *s
     command_puts(command, "0"); /* no limit in time */
     command_puts(command, "");  /* no tokens */
     command_puts(command, "0"); /* nothing new */
+    command_puts(command, "0"); /* no record */
     for (size_t i = 0; i < counts->n; i++) {
         command_puts(command, counts->items[i].names);
         command_put_i64(command, (int64_t)counts->items[i].times);
     }
-    arguments_put_effect_keys(command, effects, n_effects);
     buf_fini(&events);
     return failed ? -1 : 0;
 }
@@ -70,16 +70,12 @@ int queue_tell(struct queue *queue, const char *counts, const char *event, const
         counts_wanted_fini(&wanted);
         return err_no_memory(err);
     }
-    door_begin(queue, call);
-    struct command *script = call_part(call);
-    call_script(queue, script, SCRIPT_APPLY, KEY_NOTICES, KEY_APPLYING);
-    if (put_arguments(script, queue->settings, event, &wanted, effects, n_effects) < 0) {
-        script->bytes.failed = true; /* seen when it is submitted */
+    call->n_parts = 1;
+    call_script(queue, &call->parts[0], SCRIPT_APPLY, KEY_NOTICES, KEY_APPLYING);
+    if (put_arguments(&call->parts[0], queue->settings, event, &wanted, n_effects) < 0) {
+        call->parts[0].bytes.failed = true; /* seen when it is submitted */
     }
-    if (n_effects > 0) {
-        arguments_put_effects(door_put_effects(queue, call, n_effects), effects, n_effects);
-    }
-    door_end(queue, call);
+    arguments_put_effects(&call->parts[0], effects, n_effects);
     counts_wanted_fini(&wanted);
     return call_submit(queue, call, err);
 }

@@ -8,15 +8,17 @@
 --       6 how many items get which state: letter and number of each, one behind the other
 --       7-15 how many rows of each kind there are, in this order:
 --       due: time, id · due no more: id · job kept: id, job · job dropped: id · acknowledged: lane, lease, number, ids before and last · the same
---       for the items with @, one entry each · counted: names, times · effects to come: operation, key · decided on: item, customer, contact book
---       entry as read (its SHA-1, '' for none)
+--       for the items with @, one entry each · counted: names, times · effects: five arguments each (by the door: two, operation and key) ·
+--       decided on: item, customer, contact book entry as read (its SHA-1, '' for none)
 --       16 until when (ms, Redis's clock) new notices may begin, 0: for ever  17 the tokens from now on, 16 hex digits an item (where argument
---       5 is a single @: nothing)  18 how many tokens seen are 0; then the ids, then the customers of those items, then those rows
--- or, for the effects:
+--       5 is a single @: nothing)  18 how many tokens seen are 0  19 how many records are among the arguments: of all items, or 0 where they come
+--       by the door; then the ids, then the customers of the items whose token seen is 0, then those rows, then id and record of each item
+-- or, for the effects of a batch whose records came by the door:
 -- ARGV  1, 2 as above  3 the word effects  4 how many  5 five arguments each
 --
--- The door. The records are not among the arguments: Lua hashes every byte of every string it makes, which cost more than anything else here.
--- They come by a plain HSET behind this script, and it is this script that lets that pass or not. All of it is one MULTI/EXEC (queue/door.c):
+-- The door. Lua hashes every byte of every string it makes, which costs more than anything else here. So the records of a large batch are not
+-- among the arguments: they come by a plain HSET behind this script, and it is this script that lets that pass or not. All of it is one
+-- MULTI/EXEC (queue/door.c):
 --
 --       RENAMENX notices notices:aside · SADD notices closed     the door is closed: `notices` is a set, no HSET can write to it
 --       EVALSHA apply ...                                        where it grants the batch, and only there, it opens the door
@@ -24,11 +26,12 @@
 --       EVALSHA apply ... effects ...                            does nothing where the door is closed
 --       SREM notices closed · RENAMENX notices:aside notices     opens it; both do nothing where it is open
 --
--- Before: the door is closed. A record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none. The first one of a notice
+-- Before: the door is closed where the records come by it, else open. A record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none. The first one of a notice
 -- whose entry stays open has `@<lane>/<lease>,<stream id> ` in front of its text.
--- After, where every item's record carried the token seen (for token 0: no record, and it is not too late): the door is open, and there are the jobs,
--- the due times, the counters and the events that belong to the new records, and their stream entries are acknowledged where their lease is
--- still there. Else nothing has changed and the door is closed. Answer: one letter an item:
+-- After, where every item's record carried the token seen (for token 0: no record, and it is not too late): the new records are there, or the
+-- door is open to them, with the jobs, the due times, the counters, the events and the effects (by the door: with the second call) that
+-- belong to them, and their stream entries are acknowledged where their lease is still there. Else nothing has changed and the door is
+-- as it was. Answer: one letter an item:
 --   A  done; also where the record already carries the new token: an earlier try of this same call did it, with all the others
 --   S  stale: somebody else has changed the notice
 --   M  the contact book entry that it was decided on is another one by now (a clearance must not rest on a contact point that is gone)
@@ -44,17 +47,22 @@ local NOTICES, JOBS, DUE, LAST, PREVIOUS, COUNTERS, EVENTS = KEYS[1], KEYS[2], K
 local ASIDE = KEYS[13]
 local RELEASES = A[1] .. 'releases'
 local NONE = '0000000000000000'
-local FIRST = 19
+local FIRST = 20
 local SENDING, AT = byte('s'), byte('@')
+
+-- Behind the new records, which it may look at.
+local function carry_out(first, n_effects)
+    local told = {}
+    do_effects(A[1], first, n_effects, told)
+    write_events(EVENTS, A[2], told)
+end
 
 if A[3] == 'effects' then
     if call('TYPE', NOTICES).ok == 'set' or call('EXISTS', ASIDE) == 1 then
         return 0
     end
     call('HDEL', NOTICES, '') -- changes nothing: but SCRIPT KILL leaves a script alone that may have written, and half a change it must not leave
-    local told = {}
-    do_effects(A[1], 5, tonumber(A[4]), told)
-    write_events(EVENTS, A[2], told)
+    carry_out(5, tonumber(A[4]))
     return 1
 end
 
@@ -73,8 +81,12 @@ local function demand_door()
     end
 end
 
-KINDS[1] = 'set'
-demand_door()
+local by_door = A[19] == '0' and n > 0
+local RECORDS = by_door and ASIDE or NOTICES
+if by_door then
+    KINDS[1] = 'set'
+    demand_door()
+end
 demand_keys()
 demand(RELEASES, 'zset')
 
@@ -92,7 +104,7 @@ local function read_records()
             ids[#ids + 1], places[#places + 1] = A[FIRST - 1 + i], i
         end
     end
-    local found = read_fields(ASIDE, ids)
+    local found = read_fields(RECORDS, ids)
     for k, i in ipairs(places) do
         held[i] = found[k]
     end
@@ -102,7 +114,7 @@ if not some_locked then
     for i = 1, n do
         held[i] = A[FIRST - 1 + i]
     end
-    held = read_fields(ASIDE, held)
+    held = read_fields(RECORDS, held)
 elseif not all_locked then
     read_records()
 end
@@ -165,7 +177,8 @@ end
 
 -- Where the rows of each kind begin:
 local rows, at = {}, FIRST + n + tonumber(A[18])
-for kind, width in ipairs({2, 1, 2, 1, 5, 5, 2, 2, 3}) do
+local per_effect = by_door and 2 or 5
+for kind, width in ipairs({2, 1, 2, 1, 5, 5, 2, per_effect, 3}) do
     rows[kind] = {at, at + width * tonumber(A[6 + kind]) - 1}
     at = rows[kind][2] + 1
 end
@@ -193,7 +206,7 @@ if fit < n then
 end
 
 -- From here on every item is granted.
-demand_effects(A[1], rows[8][1], tonumber(A[14]), 2)
+demand_effects(A[1], rows[8][1], tonumber(A[14]), per_effect)
 
 local customers, last, k, before = {}, {}, 0, {}
 for i = 1, all_locked and 0 or n do
@@ -291,7 +304,11 @@ local function open_door()
     end
 end
 
+-- The first write must be one that a full Redis refuses (EXEC refuses all of it).
 tell_auditor()
+if not by_door then
+    write_all('HSET', NOTICES, A, at, at - 1 + 2 * n)
+end
 write_all('ZADD', DUE, A, rows[1][1], rows[1][2])
 if rows[2][2] >= rows[2][1] and call('TYPE', DUE).ok ~= 'none' then
     write_all('ZREM', DUE, A, rows[2][1], rows[2][2])
@@ -306,5 +323,9 @@ write_counters(COUNTERS, tally)
 if A[3] ~= '' then
     call('XADD', EVENTS, 'MAXLEN', '~', A[2], '*', 'events', A[3])
 end
-open_door()
+if by_door then
+    open_door()
+else
+    carry_out(rows[8][1], tonumber(A[14]))
+end
 return string.rep('A', n)

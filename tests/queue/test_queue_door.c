@@ -1,5 +1,8 @@
-/* The door: records go past the script that decides on them, and still it is all or nothing. Against a real Redis each. */
+/* The door: records go past the script that decides on them, and still it is all or nothing. Against a real Redis each. All records go by
+ * it here, however small; test_by_door.sh has other tests do the same. */
 #include "tests/support/queue_kit.h"
+
+#include "queue/inside.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -224,8 +227,36 @@ static void a_file_that_ends_within_a_transaction_costs_no_record(void **state) 
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* How many commands of a name Redis has had. */
+static long long calls_of(const char *command) {
+    char name[64];
+    (void)snprintf(name, sizeof name, "cmdstat_%s:calls=", command);
+    const char *at = strstr(redis_server_ask(&server, "INFO", "commandstats", NULL), name);
+    return at == NULL ? 0 : strtoll(at + strlen(name), NULL, 10);
+}
+
+/* A door costs more than Lua's look at a few bytes. */
+static void only_large_batches_go_by_it(void **state) {
+    (void)state;
+    static char record[DOOR_BYTES + 1];
+    (void)memset(record, ' ', sizeof record - 1);
+    kit.queue->door_bytes = DOOR_BYTES;
+    long long before = calls_of("sadd");
+    (void)begin("n1");
+    assert_int_equal(calls_of("sadd"), before);
+    struct queue_change large = kit_change(&kit, "n2", 0, NOTICE_SENDING);
+    large.record = record;
+    kit_apply(&kit, &large, 1);
+    assert_int_equal(calls_of("sadd"), before + 1);
+    assert_int_equal(strlen(record_of("n2")), strlen("s0123456789abcdef C1 ") + DOOR_BYTES);
+}
+
 int main(void) {
+    if (setenv("KIT_DOOR_BYTES", "1", 1) != 0) {
+        return 1;
+    }
     const struct CMUnitTest tests[] = {
+        TEST(only_large_batches_go_by_it),
         TEST(what_is_refused_leaves_the_record_as_it_was),
         TEST(what_is_refused_in_an_empty_redis_leaves_it_empty),
         TEST(nothing_goes_through_without_the_script),

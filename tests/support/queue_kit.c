@@ -1,6 +1,7 @@
 /* queue_kit: see queue_kit.h. Fails a test rather than return an error. */
 #include "tests/support/queue_kit.h"
 
+#include "queue/inside.h"
 #include "queue/store.h"
 
 #include <event2/event.h>
@@ -107,6 +108,10 @@ void kit_connect(struct kit *kit, size_t room) {
     struct err err;
     kit->queue = queue_new(kit->base, &clock_system, &kit->settings, &handlers, kit, &err);
     assert_non_null(kit->queue);
+    const char *door = getenv("KIT_DOOR_BYTES");
+    if (door != NULL) {
+        kit->queue->door_bytes = strtoul(door, NULL, 10);
+    }
     queue_set_room(kit->queue, room);
 }
 

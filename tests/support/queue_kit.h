@@ -40,7 +40,8 @@ void kit_start(struct kit *kit, const struct redis_server *server, const char *c
 /* Only the settings and the loop. */
 void kit_prepare(struct kit *kit, const struct redis_server *server, const char *consumer);
 
-/* Makes the queue with kit->settings and kit->queue's handlers. */
+/* Makes the queue with kit->settings and kit->queue's handlers. With KIT_DOOR_BYTES in the environment, records of so many bytes or more go
+ * by the door. */
 void kit_connect(struct kit *kit, size_t room);
 
 /* Lets go of the queue and everything handed out. */
