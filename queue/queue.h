@@ -119,7 +119,7 @@ void queue_free(struct queue *queue);
 const char *queue_consumer(const struct queue *queue);
 
 /* How many more notices the worker can take now; the queue never hands out more than that (0 stops reading). Entries and due
- * work count; receipts do not. */
+ * work count; receipts do not. What has been asked of Redis already, with the room there was, still comes. */
 void queue_set_room(struct queue *queue, size_t room);
 
 /* So many places of the room are for urgent entries alone: bulk entries and due notices leave them free, so that whatever waits in this

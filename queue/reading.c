@@ -454,11 +454,12 @@ struct came {
 
 static void note_lane(struct came *came, const struct queue *queue, const struct asked *asked, const redisReply *reply, size_t at) {
     size_t rows = rows_of(reply, at);
+    const redisReply *error = error_of(reply, at);
+    bool is_batch = error == NULL && rows == asked->count && rows == (size_t)queue->settings->batch;
     came->entries += rows;
-    came->is_full = came->is_full || (rows == asked->count && rows == (size_t)queue->settings->batch);
+    came->is_full = came->is_full || is_batch;
     came->has_bulk = came->has_bulk || asked->stream == STREAM_BULK;
     if (asked->stream == STREAM_URGENT && reply_is_array(reply, at + AT_STREAM)) {
-        const redisReply *error = error_of(reply, at);
         came->urgent_is_empty = rows < asked->count && (error == NULL || is_of_lane(error, reply, at));
     }
 }
@@ -477,7 +478,8 @@ static struct came what_came(const struct queue *queue, const struct asked *all,
 }
 
 /* Where there is a backlog, Redis reads the next batch while the worker looks through this one, which takes it longer. Not where leases are
- * to be looked through next: for that, what came has to be in hand. */
+ * to be looked through next: under a backlog there is no other moment for it, and what came has to be in hand for that. An urgent entry
+ * that comes meanwhile is behind two batches, and no more. */
 static void read_ahead(struct queue *queue, const struct came *came) {
     if (came->is_full && may_go_on(queue) && !is_refused(queue) && !again_is_due(queue)) {
         start_round(queue);

@@ -24,10 +24,10 @@
 --       EVALSHA apply ...                                        where it grants the batch, and only there, it opens the door
 --       HSET notices id record ...                               fails where the door is closed
 --       EVALSHA apply ... effects ...                            does nothing where the door is closed
---       SREM notices closed · RENAMENX notices:aside notices     opens it; both do nothing where it is open
+--       SREM notices closed · RENAMENX notices:aside notices     opens it; both fail where it is open
 --
--- Before: the door is closed where the records come by it, else open. A record is `<state letter><token, 16 hex digits> <customer> <text>`, or there is none. The first one of a notice
--- whose entry stays open has `@<lane>/<lease>,<stream id> ` in front of its text.
+-- Before: the door is closed where the records come by it, else open. A record is `<state letter><token, 16 hex digits> <customer> <text>`, or
+-- there is none. The first one of a notice whose entry stays open has `@<lane>/<lease>,<stream id> ` in front of its text.
 -- After, where every item's record carried the token seen (for token 0: no record, and it is not too late): the new records are there, or the
 -- door is open to them, with the jobs, the due times, the counters, the events and the effects (by the door: with the second call) that
 -- belong to them, and their stream entries are acknowledged where their lease is still there. Else nothing has changed and the door is
@@ -39,8 +39,9 @@
 -- accepted = sum of all state:* holds before and after the transaction.
 --
 -- The lease is the lock: nobody begins a notice twice, and whoever changes one that has begun under a lease, by its token, marks the lease, unless
--- the entry is acknowledged by that. So while an unmarked lease has the entries open, their records are what its holder has made them, and need not be read: that is nearly
--- always so. Where it is not, all items are answered R, with nothing changed: call again with the tokens instead of the @.
+-- the entry is acknowledged by that. So while an unmarked lease has the entries open, their records are what its holder has made them, and need
+-- not be read: that is nearly always so. Where it is not, all items are answered R, with nothing changed: call again with the tokens instead of
+-- the @.
 
 local A, call, sub, byte, find, match = ARGV, redis.call, string.sub, string.byte, string.find, string.match
 local NOTICES, JOBS, DUE, LAST, PREVIOUS, COUNTERS, EVENTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
@@ -61,7 +62,7 @@ if A[3] == 'effects' then
     if call('TYPE', NOTICES).ok == 'set' or call('EXISTS', ASIDE) == 1 then
         return 0
     end
-    call('HDEL', NOTICES, '') -- changes nothing: but SCRIPT KILL leaves a script alone that may have written, and half a change it must not leave
+    call('HDEL', NOTICES, '') -- changes nothing, but SCRIPT KILL leaves alone what may have written: half a change must not be left
     carry_out(5, tonumber(A[4]))
     return 1
 end
@@ -70,12 +71,15 @@ local n, seen = tonumber(A[4]), A[5]
 local all_locked, some_locked = seen == '@', find(seen, '@', 1, true)
 local held, n_locked = {}, all_locked and n or 0
 
--- What `notices` holds is in ASIDE by now.
+-- What `notices` holds is in ASIDE by now: records, nothing, or what has closed it before.
 local function demand_door()
     if call('TYPE', NOTICES).ok ~= 'set' or call('SCARD', NOTICES) ~= 1 then
-        error({err = 'REACHDOOR somebody has made the key ' .. ASIDE .. ', which stands in the way of the records: delete it'})
+        error({err = 'REACHDOOR the keys ' .. NOTICES .. ' and ' .. ASIDE .. ' are both there: one of them is not reachd\'s; move it away'})
     end
     local found = call('TYPE', ASIDE).ok
+    if found == 'set' and call('SREM', ASIDE, 'closed') == 1 then
+        found = call('TYPE', ASIDE).ok
+    end
     if found ~= 'hash' and found ~= 'none' then
         error({err = 'REACHTYPE the key ' .. NOTICES .. ' holds a ' .. found .. ' and not a hash'})
     end

@@ -17,6 +17,8 @@ it_locks_in_races() { run_by_door test_queue_lock_races; }
 it_leases() { run_by_door test_queue_leases; }
 it_loses_nothing_with_redis() { run_by_door test_queue_lost; }
 it_goes_through_trouble() { run_by_door test_queue_trouble; }
+it_finds_what_has_vanished() { run_by_door test_queue_vanished; }
+it_sweeps() { run_by_door test_queue_sweep; }
 it_audits() { run_by_door test_queue_audit; }
 
 run_cases

@@ -54,6 +54,14 @@ static struct queue_change begin(const char *id) {
     return change;
 }
 
+/* How many commands of a name Redis has had. */
+static long long calls_of(const char *command) {
+    char name[64];
+    (void)snprintf(name, sizeof name, "cmdstat_%s:calls=", command);
+    const char *at = strstr(redis_server_ask(&server, "INFO", "commandstats", NULL), name);
+    return at == NULL ? 0 : strtoll(at + strlen(name), NULL, 10);
+}
+
 static void what_is_refused_leaves_the_record_as_it_was(void **state) {
     (void)state;
     struct queue_change first = begin("n1");
@@ -143,6 +151,76 @@ static void a_door_that_was_left_closed_is_opened_by_the_next_connection(void **
     kit_close(&other);
 }
 
+static void a_door_that_was_left_closed_on_nothing_is_opened_too(void **state) {
+    (void)state;
+    assert_int_equal(redis_server_number(&server, "SADD", "reach:notices", "closed", NULL), 1);
+    (void)begin("n1"); /* by the next change */
+    assert_open("hash");
+    assert_int_equal(redis_server_number(&server, "DEL", "reach:notices", "reach:last", NULL), 2);
+    assert_int_equal(redis_server_number(&server, "SADD", "reach:notices", "closed", NULL), 1);
+    struct kit other;
+    kit_open(&other, &server, "w2", 0); /* by the next connection */
+    assert_open("none");
+    kit_close(&other);
+}
+
+/* An ACL file from before the door: that is found at once, and the door stays open. */
+static void nobody_connects_who_may_not_open_it(void **state) {
+    (void)state;
+    static const char *const denied[] = {"-renamenx", "-sadd", "-srem", "-scard"};
+    static const char *const allowed[] = {"+renamenx", "+sadd", "+srem", "+scard"};
+    for (size_t i = 0; i < 2 * sizeof denied / sizeof *denied; i++) { /* without records, then with some */
+        size_t which = i % (sizeof denied / sizeof *denied);
+        if (i == sizeof denied / sizeof *denied) {
+            (void)begin("n1");
+        }
+        assert_string_equal(redis_server_ask(&server, "ACL", "SETUSER", "default", denied[which], NULL), "OK");
+        struct kit other;
+        kit_prepare(&other, &server, "w2");
+        kit_connect(&other, 0);
+        kit_until_u(&other, &other.fatal, 1);
+        assert_non_null(strstr(other.err.text, "can't"));
+        assert_open(which == i ? "none" : "hash");
+        kit_close(&other);
+        assert_string_equal(redis_server_ask(&server, "ACL", "SETUSER", "default", allowed[which], NULL), "OK");
+    }
+}
+
+/* What fails behind the script is not passed over. */
+static void an_effect_that_fails_is_told(void **state) {
+    (void)state;
+    struct queue_effect effect = {QUEUE_BURY, "dead", "nonsense", "{}", 0};
+    struct queue_change change = kit_change(&kit, "n1", 0, NOTICE_STRANDED);
+    change.effects = &effect;
+    change.n_effects = 1;
+    kit_apply_later(&kit, &change, 1);
+    kit_until_u(&kit, &kit.refused, 1);
+    assert_open("hash");
+}
+
+/* One of two is stale, and what is left is small. */
+static void what_went_by_it_is_tried_again_without(void **state) {
+    (void)state;
+    static char record[DOOR_BYTES + 1];
+    (void)memset(record, ' ', sizeof record - 1);
+    kit.queue->door_bytes = DOOR_BYTES;
+    (void)begin("n1");
+    struct queue_effect effect = {QUEUE_HSET, "desk", "n2", "x", 0};
+    struct queue_change both[2] = {kit_change(&kit, "n1", 0, NOTICE_SENDING), kit_change(&kit, "n2", 0, NOTICE_STRANDED)};
+    both[0].record = record;
+    both[1].effects = &effect;
+    both[1].n_effects = 1;
+    long long before = calls_of("sadd");
+    kit_apply(&kit, both, 2);
+    assert_int_equal(calls_of("sadd"), before + 1);
+    assert_int_equal(kit.results[0], QUEUE_STALE);
+    assert_int_equal(kit.results[1], QUEUE_APPLIED);
+    assert_int_equal(record_of("n1")[0], 's');
+    assert_int_equal(redis_server_number(&server, "HLEN", "reach:desk", NULL), 1);
+    assert_int_equal(kit_status(&kit.settings, "accepted"), 2);
+    assert_int_equal(kit_status(&kit.settings, "unaccounted"), 0);
+}
+
 /* The records of that one batch are lost to whoever made the key; what rests on them is not done. */
 static void what_somebody_put_in_its_way_ends_it(void **state) {
     (void)state;
@@ -225,15 +303,31 @@ static void a_file_that_ends_within_a_transaction_costs_no_record(void **state) 
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-/* How many commands of a name Redis has had. */
-static long long calls_of(const char *command) {
-    char name[64];
-    (void)snprintf(name, sizeof name, "cmdstat_%s:calls=", command);
-    const char *at = strstr(redis_server_ask(&server, "INFO", "commandstats", NULL), name);
-    return at == NULL ? 0 : strtoll(at + strlen(name), NULL, 10);
+/* The same in a Redis that had no records, where no reachd came in between: only a producer with a transaction of its own. */
+static void a_file_that_ends_within_the_first_transaction_keeps_nobody_out(void **state) {
+    (void)state;
+    size_t before = read_file();
+    (void)begin("n1");
+    size_t after = read_file();
+    kit_close(&kit);
+    kit.base = NULL;
+    for (size_t cut = before + 1; cut < after; cut += CUT_STEP) {
+        redis_server_kill(&server);
+        write_file(cut);
+        assert_int_equal(redis_server_again(&server, true), 0);
+        assert_non_null(redis_server_ask(&server, "EVAL", "redis.call('SET', 'a', 1) redis.call('SET', 'b', 1)", "0", NULL));
+        redis_server_shut(&server);
+        assert_int_equal(redis_server_again(&server, true), 0);
+        kit_open(&kit, &server, "w1", 1000);
+        assert_int_equal(redis_server_number(&server, "EXISTS", "reach:notices:aside", NULL), 0);
+        (void)begin("n2");
+        assert_open("hash");
+        kit_close(&kit);
+        kit.base = NULL;
+    }
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 /* A door costs more than Lua's look at a few bytes. */
 static void only_large_batches_go_by_it(void **state) {
@@ -263,9 +357,14 @@ int main(void) {
         TEST(nothing_goes_through_where_a_key_is_spoilt),
         TEST(a_door_that_was_left_closed_is_opened_by_the_next_change),
         TEST(a_door_that_was_left_closed_is_opened_by_the_next_connection),
+        TEST(a_door_that_was_left_closed_on_nothing_is_opened_too),
+        TEST(nobody_connects_who_may_not_open_it),
+        TEST(an_effect_that_fails_is_told),
+        TEST(what_went_by_it_is_tried_again_without),
         TEST(what_somebody_put_in_its_way_ends_it),
         TEST(no_connection_is_made_past_what_somebody_put_in_its_way),
         TEST(a_file_that_ends_within_a_transaction_costs_no_record),
+        TEST(a_file_that_ends_within_the_first_transaction_keeps_nobody_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,6 +175,16 @@ static bool redis_does(long long least, const char *command, const char *key, co
     return false;
 }
 
+/* w1 again, with other settings. */
+static void begin_again(int64_t batch, int64_t lease_ms) {
+    kit_close(&kit);
+    kit_prepare(&kit, &server, "w1");
+    kit.settings.batch = batch;
+    kit.settings.lease_ms = lease_ms;
+    kit_connect(&kit, 0);
+    kit_until_u(&kit, &kit.ready, 1);
+}
+
 static bool is_read_ahead, has_gone;
 
 /* The second lease of the lane is there while the entries of the first one are being looked through. */
@@ -188,6 +198,7 @@ static void look_for_the_next_lease(struct kit *worker, const struct queue_entry
 
 static void the_next_batch_is_read_while_one_is_looked_through(void **state) {
     (void)state;
+    begin_again(kit.settings.batch, 60000);
     size_t batch = (size_t)kit.settings.batch;
     kit.on_entries = look_for_the_next_lease;
     kit_push(&kit.settings, LANE_BULK, 3 * batch);
@@ -209,16 +220,6 @@ static void reading_ahead_leaves_the_room_of_the_batch_in_hand_alone(void **stat
     assert_int_equal(kit.n_entries, batch + batch / 2);
 }
 
-/* w1 again, with batches of ten. */
-static void begin_with_small_batches(void) {
-    kit_close(&kit);
-    kit_prepare(&kit, &server, "w1");
-    kit.settings.batch = 10;
-    kit.settings.lease_ms = 400;
-    kit_connect(&kit, 0);
-    kit_until_u(&kit, &kit.ready, 1);
-}
-
 static void look_away_for_a_lease(struct kit *worker, const struct queue_entry *entries, size_t n) {
     (void)entries;
     (void)n;
@@ -230,7 +231,7 @@ static void look_away_for_a_lease(struct kit *worker, const struct queue_entry *
 /* Were the next step asked for before the batch is in hand, it could be a look for leases that are over: this one. */
 static void what_is_being_handed_out_is_not_taken_for_lost(void **state) {
     (void)state;
-    begin_with_small_batches();
+    begin_again(10, 400);
     kit.on_entries = look_away_for_a_lease;
     kit_push(&kit.settings, LANE_URGENT, 30);
     queue_set_room(kit.queue, 1000);
@@ -246,7 +247,7 @@ static void what_is_being_handed_out_is_not_taken_for_lost(void **state) {
 static void a_batch_that_is_in_hand_already_upsets_no_round(void **state) {
     (void)state;
     static bool seen[40];
-    begin_with_small_batches();
+    begin_again(10, 400);
     queue_set_reserve(kit.queue, 5);
     kit_push(&kit.settings, LANE_URGENT, 40);
     queue_set_room(kit.queue, 14);
@@ -265,6 +266,61 @@ static void a_batch_that_is_in_hand_already_upsets_no_round(void **state) {
         assert_true(number < 40 && !seen[number]);
         seen[number] = true;
     }
+}
+
+static void take_some_time(struct kit *worker, const struct queue_entry *entries, size_t n) {
+    (void)worker;
+    (void)entries;
+    (void)n;
+    (void)usleep(5000);
+}
+
+static void a_lease_that_is_over_is_found_under_a_backlog(void **state) {
+    (void)state;
+    enum { BACKLOG = 3000, LOST = 5 };
+    struct kit dead;
+    kit_start(&dead, &server, "w2", 400);
+    kit_push(&kit.settings, LANE_BULK, LOST);
+    queue_set_room(dead.queue, LOST);
+    kit_until_n(&dead, &dead.n_entries, LOST);
+    kit_close(&dead);
+    begin_again(10, 400);
+    kit.on_entries = take_some_time; /* 1.5 s in all */
+    kit.keep_room = 1000;
+    kit_push(&kit.settings, LANE_BULK, BACKLOG);
+    queue_set_room(kit.queue, 1000);
+    kit_until_n(&kit, &kit.n_entries, BACKLOG + LOST);
+    size_t at = 0;
+    while (at < kit.n_entries && kit.entries[at].deliveries == 1) {
+        at++;
+    }
+    assert_true(at < BACKLOG);
+}
+
+static void reading_ahead_counts_the_receipts_that_came(void **state) {
+    (void)state;
+    enum { MOST = 4096, MORE = 1000 };
+    for (int i = 0; i < MOST + MORE; i++) {
+        assert_non_null(redis_server_ask(&server, "XADD", "reach:receipts", "*", "receipt", "{}", NULL));
+    }
+    kit_push(&kit.settings, LANE_URGENT, 8000);
+    queue_set_room(kit.queue, 100000);
+    kit_until_n(&kit, &kit.n_entries, 8000);
+    kit_run(&kit, 100);
+    assert_int_equal(kit.n_receipts, MOST);
+}
+
+/* The cursor has gone past what came, and nobody has it: no more of that. */
+static void nothing_is_read_ahead_where_no_lease_can_be_written(void **state) {
+    (void)state;
+    begin_again(10, 400);
+    assert_string_equal(redis_server_ask(&server, "SET", "reach:leases", "no hash", NULL), "OK");
+    kit_push(&kit.settings, LANE_URGENT, 100);
+    queue_set_room(kit.queue, 1000);
+    while (!kit.queue->trouble_told) {
+        assert_int_not_equal(event_base_loop(kit.base, EVLOOP_ONCE), -1);
+    }
+    assert_int_equal(kit.queue->reading.busy, 0);
 }
 
 static void change_something_large(struct kit *worker, const struct queue_entry *entries, size_t n) {
@@ -303,6 +359,9 @@ int main(void) {
         TEST(the_urgent_lane_is_read_before_the_bulk_lane),
         TEST(the_next_batch_is_read_while_one_is_looked_through),
         TEST(reading_ahead_leaves_the_room_of_the_batch_in_hand_alone),
+        TEST(a_lease_that_is_over_is_found_under_a_backlog),
+        TEST(reading_ahead_counts_the_receipts_that_came),
+        TEST(nothing_is_read_ahead_where_no_lease_can_be_written),
         TEST(what_is_being_handed_out_is_not_taken_for_lost),
         TEST(a_batch_that_is_in_hand_already_upsets_no_round),
         TEST(a_large_change_is_made_while_the_worker_is_busy),
