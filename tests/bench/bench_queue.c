@@ -8,7 +8,8 @@
  * Both write the same text for a notice. Bare waits for each answer, as the simplest loop does; reachd's path has several batches under way
  * and Redis busy meanwhile. Its batches are large, so their records go by the door (queue/door.c). Told: notices a second, CPU of the
  * redis-server process a notice by its own accounting (INFO cpu), and the ratios of the two; at growing numbers. Each is repeated, both
- * ways in turn; the median counts, of the ratios that of the pairs.
+ * ways in turn, each larger number beside the smallest one; of the ratios the median counts. What grows with the number is told for Redis
+ * alone as well, beside how much the bare loop's Redis does.
  *
  * Usage: bench_queue [number...] (default 10000 100000 1000000); exit 1 where a bar is missed. Does not: render, send, measure a network;
  * or write the effects of a notice (clearance, release, contact book), which bare has nothing of. */
@@ -26,7 +27,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <event2/event.h>
@@ -37,6 +40,7 @@ struct figures {
     double per_second;
     double redis_us; /* CPU of Redis, a notice */
     double own_us;   /* CPU of this process, a notice */
+    double both_us;
 };
 
 static struct redis_server server;
@@ -82,7 +86,8 @@ static struct meter meter_start(void) {
 static struct figures meter_stop(const struct meter *start, size_t n) {
     double wall_s = now_s() - start->wall_s;
     double own_s = own_cpu_s() - start->own_s;
-    return (struct figures){(double)n / wall_s, (redis_cpu_s() - start->redis_s) / (double)n * 1e6, own_s / (double)n * 1e6};
+    double redis_us = (redis_cpu_s() - start->redis_s) / (double)n * 1e6, own_us = own_s / (double)n * 1e6;
+    return (struct figures){(double)n / wall_s, redis_us, own_us, redis_us + own_us};
 }
 
 /* ---- jobs ---------------------------------------------------------------------------------------------------------- */
@@ -383,16 +388,18 @@ static int ascending(const void *a, const void *b) {
 
 /* The median of each figure by itself. */
 static struct figures median(const struct figures *all, int n) {
-    double per_second[REPEATS], redis_us[REPEATS], own_us[REPEATS];
+    double per_second[REPEATS], redis_us[REPEATS], own_us[REPEATS], both_us[REPEATS];
     for (int i = 0; i < n; i++) {
         per_second[i] = all[i].per_second;
         redis_us[i] = all[i].redis_us;
         own_us[i] = all[i].own_us;
+        both_us[i] = all[i].both_us;
     }
     qsort(per_second, (size_t)n, sizeof *per_second, ascending);
     qsort(redis_us, (size_t)n, sizeof *redis_us, ascending);
     qsort(own_us, (size_t)n, sizeof *own_us, ascending);
-    return (struct figures){per_second[n / 2], redis_us[n / 2], own_us[n / 2]};
+    qsort(both_us, (size_t)n, sizeof *both_us, ascending);
+    return (struct figures){per_second[n / 2], redis_us[n / 2], own_us[n / 2], both_us[n / 2]};
 }
 
 static void row(const char *name, size_t n, struct figures f) {
@@ -406,25 +413,73 @@ static int bar(const char *what, double value, double limit, bool at_least) {
     return met ? 0 : 1;
 }
 
-static struct figures quotient(const struct figures *a, const struct figures *b) {
-    return (struct figures){a->per_second / b->per_second, a->redis_us / b->redis_us, a->own_us / b->own_us};
+static struct figures quotient(struct figures a, struct figures b) {
+    return (struct figures){a.per_second / b.per_second, a.redis_us / b.redis_us, a.own_us / b.own_us, a.both_us / b.both_us};
 }
 
-/* Both ways in turn, so that whatever else the machine does falls on both: it has phases of minutes. So each pair is a measurement. */
-static int compare(size_t n, int repeats, struct figures *bare_r, struct figures *whole_r) {
+/* In a process of its own, so that what one run leaves of the heap is not the next one's. */
+static struct figures apart(struct figures (*way)(size_t n), size_t n) {
+    struct figures figures = {0};
+    int ends[2], status = 0;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_int_not_equal(child, -1);
+    if (child == 0) {
+        figures = way(n);
+        _exit(write(ends[1], &figures, sizeof figures) == (ssize_t)sizeof figures ? 0 : 1);
+    }
+    (void)close(ends[1]);
+    assert_int_equal(read(ends[0], &figures, sizeof figures), sizeof figures);
+    (void)close(ends[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    return figures;
+}
+
+/* What is measured beside one another: at this size, and right before it at the smallest one (`few`; 0: this is it). */
+struct pair {
+    struct figures bare, whole, bare_few, whole_few;
+};
+
+static struct pair measure(size_t n, size_t few) {
+    struct pair pair = {.bare = {0}};
+    if (few > 0) {
+        pair.bare_few = apart(bare, few);
+        pair.whole_few = apart(whole, few);
+    }
+    pair.bare = apart(bare, n);
+    pair.whole = apart(whole, n);
+    return pair;
+}
+
+static int judge_growth(const struct pair *pairs, int n) {
+    struct figures bares[REPEATS], wholes[REPEATS];
+    for (int i = 0; i < n; i++) {
+        bares[i] = quotient(pairs[i].bare, pairs[i].bare_few);
+        wholes[i] = quotient(pairs[i].whole, pairs[i].whole_few);
+    }
+    struct figures growth = median(wholes, n), bare_growth = median(bares, n);
+    int missed = bar("  time a notice, whole, compared with the smallest size", 1 / growth.per_second, 1.1, false) +
+                 bar("  CPU a notice, Redis and own, whole, compared with the smallest", growth.both_us, 1.1, false);
+    printf("  Redis CPU alone, compared with the smallest size: whole %.2f, bare %.2f\n", growth.redis_us, bare_growth.redis_us);
+    return missed;
+}
+
+/* Both ways in turn, and each pair is a measurement: the machine has phases of seconds to minutes in which everything takes longer. */
+static int compare(size_t n, size_t few, int repeats) {
+    struct pair pairs[REPEATS];
     struct figures bares[REPEATS], wholes[REPEATS], ratios[REPEATS];
     for (int i = 0; i < repeats; i++) {
-        bares[i] = bare(n);
-        wholes[i] = whole(n);
-        ratios[i] = quotient(&wholes[i], &bares[i]);
+        pairs[i] = measure(n, few);
+        bares[i] = pairs[i].bare;
+        wholes[i] = pairs[i].whole;
+        ratios[i] = quotient(pairs[i].whole, pairs[i].bare);
     }
-    struct figures a = median(bares, repeats), b = median(wholes, repeats), ratio = median(ratios, repeats);
-    row("bare", n, a);
-    row("whole", n, b);
-    *bare_r = a;
-    *whole_r = b;
+    row("bare", n, median(bares, repeats));
+    row("whole", n, median(wholes, repeats));
+    struct figures ratio = median(ratios, repeats);
     return bar("  notices a second, whole / bare", ratio.per_second, 0.5, true) +
-           bar("  Redis CPU a notice, whole / bare", ratio.redis_us, 1.5, false);
+           bar("  Redis CPU a notice, whole / bare", ratio.redis_us, 1.5, false) + (few > 0 ? judge_growth(pairs, repeats) : 0);
 }
 
 /* The domain whose mailboxes are the company's own. */
@@ -435,32 +490,19 @@ static void make_rules(struct arena *arena) {
     assert_non_null(rules);
 }
 
-static double cost_us(const struct figures *figures) {
-    return figures->redis_us + figures->own_us;
-}
-
 int main(int argc, char **argv) {
     static const char *const numbers[] = {"10000", "100000", "1000000"};
     int n = argc > 1 ? argc - 1 : 3, missed = 0;
     struct arena arena = ARENA_INIT;
-    struct figures bare_few = {0}, bare_many, few = {0}, many;
+    size_t few = 0;
     struct kit kit;
     make_rules(&arena);
     kit_prepare(&kit, &server, "bench");
     settings = kit.settings;
     for (int i = 0; i < n; i++) {
         size_t number = strtoul(argc > 1 ? argv[i + 1] : numbers[i], NULL, 10);
-        missed += compare(number, number <= SMALL_MAX ? REPEATS : REPEATS_MANY, &bare_many, &many);
-        if (i == 0) {
-            bare_few = bare_many;
-            few = many;
-            continue;
-        }
-        missed += bar("  time a notice, whole, compared with the smallest run", few.per_second / many.per_second, 1.1, false);
-        missed += bar("  CPU a notice, Redis and own, whole, compared with the smallest", cost_us(&many) / cost_us(&few), 1.1, false);
-        double growth = many.redis_us / few.redis_us, bare_growth = bare_many.redis_us / bare_few.redis_us;
-        printf("  Redis CPU a notice compared with the smallest run: whole %.2f, bare %.2f\n", growth, bare_growth);
-        missed += bar("  the one growth divided by the other", growth / bare_growth, 1.1, false);
+        missed += compare(number, few, number <= SMALL_MAX ? REPEATS : REPEATS_MANY);
+        few = i == 0 ? number : few;
     }
     kit_close(&kit);
     arena_fini(&arena);
